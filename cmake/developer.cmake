@@ -1,0 +1,28 @@
+# Targets for work on Kette itself, where the tools are installed: format, tidy, and asm_<folder>_<file> for kernels.
+find_program(KETTE_CLANG_FORMAT clang-format)
+find_program(KETTE_RUN_CLANG_TIDY NAMES run-clang-tidy run-clang-tidy-14)
+mark_as_advanced(KETTE_CLANG_FORMAT KETTE_RUN_CLANG_TIDY)
+
+if(KETTE_CLANG_FORMAT)
+  file(GLOB_RECURSE files CONFIGURE_DEPENDS
+    src/*.cpp src/*.h capi/*.cpp capi/*.h include/*.hpp tests/*.cpp tests/*.h tests/*.c examples/*.cpp examples/*.c)
+  add_custom_target(format COMMAND "${KETTE_CLANG_FORMAT}" -i ${files} VERBATIM COMMENT "Formatting Kette's sources")
+endif()
+if(KETTE_RUN_CLANG_TIDY AND CMAKE_EXPORT_COMPILE_COMMANDS)
+  add_custom_target(tidy VERBATIM USES_TERMINAL
+    COMMAND "${KETTE_RUN_CLANG_TIDY}" -quiet -p "${PROJECT_BINARY_DIR}" "${PROJECT_SOURCE_DIR}/(src|capi)/")
+endif()
+
+# asm_avx512_dot_q4_0 writes the assembly of src/kernels/avx512/dot_q4_0.cpp to dot_q4_0.s in the build folder.
+foreach(isa IN LISTS kette_isa_folders)
+  file(GLOB kernels CONFIGURE_DEPENDS "src/kernels/${isa}/*.cpp")
+  foreach(kernel IN LISTS kernels)
+    cmake_path(GET kernel STEM name)
+    set(assembly "${PROJECT_BINARY_DIR}/asm/${isa}/${name}.s")
+    add_custom_target(asm_${isa}_${name} VERBATIM
+      COMMAND "${CMAKE_COMMAND}" -E make_directory "${PROJECT_BINARY_DIR}/asm/${isa}"
+      COMMAND "${CMAKE_CXX_COMPILER}" -std=c++20 -O2 -DNDEBUG -march=x86-64-v2 ${kette_isa_${isa}}
+        -I "${PROJECT_SOURCE_DIR}/src" -S -fverbose-asm "${kernel}" -o "${assembly}"
+      COMMAND "${CMAKE_COMMAND}" -E echo "${assembly}")
+  endforeach()
+endforeach()

@@ -1,0 +1,121 @@
+/// How an answer is generated, and the events it comes in.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kette/runtime.hpp"
+#include "kette/span.hpp"
+
+KETTE_BEGIN_NAMESPACE
+
+/// Options of one answer. A sampling field that is not set has the model's own default: that of the file where it has
+/// one, else temperature 1 and everything else off.
+struct generate_options {
+  std::uint32_t max_tokens = 0;  ///< 0: until the context is full
+  std::uint32_t flags = 0;       ///< KETTE_GENERATE_*
+  std::optional<float> temperature;         ///< 0: greedy
+  std::optional<float> top_p, min_p;        ///< 1 and 0: off
+  std::optional<std::int32_t> top_k;        ///< 0: off
+  std::optional<float> repetition_penalty;  ///< 1: off
+  std::optional<float> presence_penalty, frequency_penalty;  ///< 0: off
+  std::optional<std::int32_t> penalty_window;  ///< how many last tokens count as seen; -1: all
+  std::optional<std::uint64_t> seed;           ///< the same seed, the same answer; without it 0
+  std::vector<std::pair<token, float>> bias;   ///< added to the logits
+  std::vector<std::string> stop;        ///< the answer ends before the first of these that appears; none is empty
+  std::vector<token> stop_tokens;       ///< besides the model's own
+  const kette::cancel* cancel = nullptr;  ///< not owned; must live until the answer has begun. It goes on as an event
+                                          ///< with finish_reason::cancelled, and the session keeps whole tokens
+};
+
+/// Why an answer ended. Newer libraries may give numbers that are not listed.
+enum class finish_reason : std::int32_t {
+  none = 0,  ///< it goes on
+  stop = KETTE_FINISH_STOP,  ///< the model ended its turn
+  stop_string = KETTE_FINISH_STOP_STRING,
+  length = KETTE_FINISH_LENGTH,  ///< max_tokens
+  context_full = KETTE_FINISH_CONTEXT_FULL,
+  cancelled = KETTE_FINISH_CANCELLED,
+};
+
+/// A part of an answer. Its text is valid until the next one is fetched or the session is used otherwise.
+class event {
+ public:
+  event() noexcept : raw_(detail::sized<kette_event>()) {}
+
+  bool is_text() const noexcept { return raw_.type == KETTE_EVENT_TEXT; }
+  /// The last event of an answer; it may carry text that had been held back.
+  bool is_done() const noexcept { return raw_.type == KETTE_EVENT_DONE; }
+  /// Whole UTF-8 (unless KETTE_GENERATE_RAW_BYTES); empty while a character or a stop string is open.
+  std::string_view text() const noexcept {
+    return raw_.text != nullptr ? std::string_view(raw_.text, raw_.text_len) : std::string_view();
+  }
+  /// The token that was chosen; -1 if the event belongs to none.
+  kette::token token() const noexcept { return raw_.token; }
+  /// Tokens generated so far.
+  std::uint32_t index() const noexcept { return raw_.index; }
+  /// none, except in the last event.
+  kette::finish_reason reason() const noexcept { return static_cast<kette::finish_reason>(raw_.finish_reason); }
+
+  kette_event& raw() noexcept { return raw_; }
+  const kette_event& raw() const noexcept { return raw_; }
+
+ private:
+  kette_event raw_;
+};
+
+namespace detail {
+
+// generate_options as the C ABI's structs; refers to the options it was made from.
+class gen_params {
+ public:
+  gen_params(const generate_options& o, kette_cancel* own_cancel) {
+    const auto set = [&](std::uint32_t bit, auto& field, const auto& value) {
+      if (!value) return;
+      field = *value;
+      sampling_.set |= bit;
+    };
+    set(KETTE_SET_TEMPERATURE, sampling_.temperature, o.temperature);
+    set(KETTE_SET_TOP_P, sampling_.top_p, o.top_p);
+    set(KETTE_SET_MIN_P, sampling_.min_p, o.min_p);
+    set(KETTE_SET_TOP_K, sampling_.top_k, o.top_k);
+    set(KETTE_SET_REPETITION_PENALTY, sampling_.repetition_penalty, o.repetition_penalty);
+    set(KETTE_SET_PRESENCE_PENALTY, sampling_.presence_penalty, o.presence_penalty);
+    set(KETTE_SET_FREQUENCY_PENALTY, sampling_.frequency_penalty, o.frequency_penalty);
+    set(KETTE_SET_PENALTY_WINDOW, sampling_.penalty_window, o.penalty_window);
+    set(KETTE_SET_SEED, sampling_.seed, o.seed);
+    for (const auto& [id, value] : o.bias) {
+      bias_ids_.push_back(id);
+      bias_.push_back(value);
+    }
+    sampling_.bias_ids = bias_ids_.data();
+    sampling_.bias = bias_.data();
+    sampling_.n_bias = bias_.size();
+    for (const std::string& s : o.stop) stop_.push_back(s.c_str());
+    params_.flags = o.flags;
+    params_.max_tokens = o.max_tokens;
+    params_.sampling = &sampling_;
+    params_.stop = stop_.data();
+    params_.n_stop = static_cast<std::uint32_t>(stop_.size());
+    params_.stop_tokens = o.stop_tokens.data();
+    params_.n_stop_tokens = o.stop_tokens.size();
+    params_.cancel = o.cancel != nullptr ? o.cancel->raw() : own_cancel;
+  }
+  gen_params(const gen_params&) = delete;
+  gen_params& operator=(const gen_params&) = delete;
+  const kette_gen_params* get() const noexcept { return &params_; }
+
+ private:
+  kette_sampling sampling_ = sized<kette_sampling>();
+  kette_gen_params params_ = sized<kette_gen_params>();
+  std::vector<token> bias_ids_;
+  std::vector<float> bias_;
+  std::vector<const char*> stop_;
+};
+
+}  // namespace detail
+KETTE_END_NAMESPACE

@@ -1,0 +1,310 @@
+/// A conversation: what the model has read and said, and answers as ranges of events.
+///
+///   kette::session s{m};
+///   for (const kette::event& e : s.chat("Hi").max_tokens(200).stream()) std::cout << e.text() << std::flush;
+///   if (!s.status()) std::cerr << s.status().error().message();
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <limits>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kette/detail/answer.hpp"
+
+KETTE_BEGIN_NAMESPACE
+
+/// How a session is made. Zero means the default.
+struct session_options {
+  std::uint32_t max_context = 0;           ///< tokens held; 0: the model's context length, at most 4096
+  std::int32_t kv_type = KETTE_KV_DEFAULT;  ///< KETTE_KV_*; default f16, in exact mode f32
+
+  session_options& set_max_context(std::uint32_t tokens) { return max_context = tokens, *this; }
+  session_options& set_kv_type(std::int32_t type) { return kv_type = type, *this; }
+};
+
+/// Counts, times and bytes of the answer under way or last ended.
+struct metrics {
+  std::uint64_t prompt_tokens, cached_tokens, generated_tokens;
+  std::chrono::microseconds time_to_first_token, prefill, decode;
+  std::uint64_t kv_bytes, weight_bytes, scratch_bytes;
+};
+
+/// An answer as an input range of events, made by request::stream(). Iterating does the work, on this thread; the loop
+/// ends with the last event or at an error, which session::status() then has. Destroying it early ends the answer, and
+/// a newer answer of the same session ends it. Move-only (iterators don't survive that); the session must outlive it,
+/// though it may move.
+class event_stream {
+ public:
+  class iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = event;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const event*;
+    using reference = const event&;
+
+    iterator() noexcept = default;
+    const event& operator*() const noexcept { return stream_->event_; }
+    const event* operator->() const noexcept { return &stream_->event_; }
+    iterator& operator++() {
+      if (!stream_->next()) stream_ = nullptr;
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    friend bool operator==(const iterator& a, const iterator& b) noexcept { return a.stream_ == b.stream_; }
+    friend bool operator!=(const iterator& a, const iterator& b) noexcept { return a.stream_ != b.stream_; }
+
+   private:
+    friend class event_stream;
+    explicit iterator(event_stream* stream) noexcept : stream_(stream) {}
+    event_stream* stream_ = nullptr;
+  };
+
+  event_stream(event_stream&& o) noexcept
+      : state_(std::exchange(o.state_, nullptr)), serial_(o.serial_), event_(o.event_) {}
+  event_stream& operator=(event_stream&& o) noexcept {
+    if (this == &o) return *this;
+    abandon();
+    state_ = std::exchange(o.state_, nullptr);
+    serial_ = o.serial_;
+    event_ = o.event_;
+    return *this;
+  }
+  ~event_stream() { abandon(); }
+
+  /// Works until the first event. Once per stream.
+  iterator begin() { return iterator(next() ? this : nullptr); }
+  iterator end() noexcept { return iterator(); }
+
+ private:
+  friend class request;
+  explicit event_stream(detail::session_state* state) noexcept
+      : state_(state), serial_(state != nullptr ? state->serial : 0) {}
+  bool live() const noexcept { return state_ != nullptr && state_->answering && state_->serial == serial_; }
+  bool next() { return live() && state_->next(event_); }
+  void abandon() noexcept {
+    if (live()) state_->abandon();
+  }
+
+  detail::session_state* state_;  // nullptr: never begun
+  std::uint64_t serial_;
+  event event_;
+};
+
+/// A question and the options of its answer, made by session::chat() and session::generate(). Nothing happens before
+/// one of stream(), text(), start(). The session must outlive it, though it may move.
+class request {
+ public:
+  request& max_tokens(std::uint32_t n) { return options_.max_tokens = n, *this; }
+  request& temperature(float t) { return options_.temperature = t, *this; }
+  request& top_p(float p) { return options_.top_p = p, *this; }
+  request& min_p(float p) { return options_.min_p = p, *this; }
+  request& top_k(std::int32_t k) { return options_.top_k = k, *this; }
+  request& repetition_penalty(float p) { return options_.repetition_penalty = p, *this; }
+  request& seed(std::uint64_t s) { return options_.seed = s, *this; }
+  request& stop(std::string s) { return options_.stop.push_back(std::move(s)), *this; }
+  /// Stops the answer from another thread or a signal handler; must live until the answer has begun.
+  request& cancel(const kette::cancel& c) { return options_.cancel = &c, *this; }
+  /// All options at once, in place of those set so far.
+  request& options(generate_options o) { return options_ = std::move(o), *this; }
+
+  /// Begin; iterate the stream for the events. If beginning fails the stream is empty and session::status() says why.
+  event_stream stream() {
+    const bool begun = start().ok();
+    return event_stream(begun ? state_ : nullptr);
+  }
+  /// Begin, and leave the work to session::step() and the events to session::poll(). Fails with invalid_argument,
+  /// context_full, misuse, or as the chat template does.
+  result<void> start();
+  /// The whole answer.
+  result<std::string> text() {
+    std::string all;
+    for (const event& e : stream()) all.append(e.text());
+    if (!state_->status) return state_->status.error();
+    return all;
+  }
+
+ private:
+  friend class session;
+  enum class source { tokens, prompt, question, messages };
+  request(detail::session_state* state, source from) noexcept : state_(state), from_(from) {}
+
+  detail::session_state* state_;
+  source from_;
+  std::string text_;
+  std::vector<token> tokens_;
+  const kette::chat* chat_ = nullptr;
+  generate_options options_;
+};
+
+/// One conversation: a KV cache, a sampler, and the messages that chat(text) goes on with. Move-only, one thread at a
+/// time; different sessions are independent. Keeps its model alive.
+class session {
+ public:
+  /// Fails with out_of_memory, invalid_argument, or misuse on a model opened for its vocabulary only.
+  static result<session> create(const kette::model& m, const session_options& options = {}) {
+    auto params = detail::sized<kette_session_params>();
+    params.max_context = options.max_context;
+    params.kv_type = options.kv_type;
+    kette_session* made = nullptr;
+    auto called = detail::call([&](kette_error** e) { return kette_session_new(m.raw(), &params, &made, e); });
+    if (!called) return called.error();
+    return session(made, m);
+  }
+  /// As create(), throwing (or calling the failure handler) on an error.
+  explicit session(const kette::model& m, const session_options& options = {}) : session(create(m, options).value()) {}
+
+  /// Go on with the conversation: the question and, once it ends, the answer are added to messages(). An exchange that
+  /// fails or is dropped before its first token is forgotten.
+  request chat(std::string_view question) {
+    request r(state_.get(), request::source::question);
+    r.text_ = question;
+    return r;
+  }
+  /// Answer a conversation of the caller's, which must live until the answer has begun; messages() stay as they are.
+  request chat(const kette::chat& conversation) {
+    request r(state_.get(), request::source::messages);
+    r.chat_ = &conversation;
+    return r;
+  }
+  /// Go on from plain text: special tokens spelled in it count as such, and BOS is added where the model wants it.
+  request generate(std::string_view prompt) {
+    request r(state_.get(), request::source::prompt);
+    r.text_ = prompt;
+    return r;
+  }
+  /// Go on from tokens, which are the whole sequence: the longest prefix already held is not evaluated again.
+  request generate(span<const token> prompt) {
+    request r(state_.get(), request::source::tokens);
+    r.tokens_.assign(prompt.begin(), prompt.end());
+    return r;
+  }
+
+  /// Success, or why the last answer could not begin or broke off.
+  const result<void>& status() const noexcept { return state_->status; }
+
+  /// Without blocking: work on a started answer for about `budget` (0: until an event). True once it has ended.
+  result<bool> step(std::chrono::microseconds budget) {
+    constexpr std::chrono::microseconds::rep most = std::numeric_limits<std::uint32_t>::max();
+    const auto us = budget.count() < 0 ? 1 : budget.count() < most ? budget.count() : most;
+    return state_->step(static_cast<std::uint32_t>(us));
+  }
+  /// The next event of a started answer, if there is one: true and `out`. Events may remain after step() said true.
+  bool poll(event& out) { return state_->poll(out) == KETTE_OK; }
+  /// End the answer under way, if any.
+  void stop() { state_->abandon(); }
+
+  /// The conversation that chat(text) goes on with; edit it, for instance to put a system message first.
+  std::vector<message>& messages() noexcept { return state_->messages; }
+  const std::vector<message>& messages() const noexcept { return state_->messages; }
+  /// Forget everything: messages and tokens.
+  result<void> reset() {
+    auto rewound = rewind(0);
+    if (rewound) state_->messages.clear();
+    return rewound;
+  }
+
+  /// Append tokens to what the session holds; the logits of the last `rows` of them, [rows][vocab_size].
+  /// Fails with invalid_argument or context_full, and then appends nothing.
+  result<std::vector<float>> eval(span<const token> tokens, std::size_t rows = 1) {
+    if (rows > tokens.size()) return error(errc::invalid_argument, "eval: more rows than tokens");
+    std::vector<float> logits(rows * state_->of.vocab_size());
+    auto called = eval(tokens, logits, rows);
+    if (!called) return called.error();
+    return logits;
+  }
+  /// The same into a buffer of at least rows * vocab_size floats; 0 rows take none.
+  result<void> eval(span<const token> tokens, span<float> logits, std::size_t rows) {
+    const std::size_t vocab_size = state_->of.vocab_size();
+    if (vocab_size == 0 || logits.size() / vocab_size < rows)
+      return error(errc::invalid_argument, "eval: the buffer is smaller than rows * vocab_size");
+    state_->abandon();
+    return detail::call([&](kette_error** e) {
+      return kette_session_eval(raw(), tokens.data(), tokens.size(), logits.data(), rows, e);
+    });
+  }
+  /// Keep only the first n_tokens of the tokens held. messages() stay.
+  result<void> rewind(std::uint32_t n_tokens) {
+    state_->abandon();
+    return detail::call([&](kette_error** e) { return kette_session_rewind(raw(), n_tokens, e); });
+  }
+  /// A second session that goes on from what this one holds, messages included, without evaluating it again.
+  result<session> fork() const {
+    kette_session* made = nullptr;
+    auto called = detail::call([&](kette_error** e) { return kette_session_fork(raw(), &made, e); });
+    if (!called) return called.error();
+    session copy(made, state_->of);
+    copy.state_->messages = state_->messages;
+    if (state_->keeps_exchange) copy.state_->messages.pop_back();
+    return copy;
+  }
+  /// Tokens held, and at most.
+  std::uint32_t length() const noexcept { return kette_session_length(raw()); }
+  std::uint32_t capacity() const noexcept { return kette_session_capacity(raw()); }
+  result<kette::metrics> metrics() const {
+    auto m = detail::sized<kette_metrics>();
+    auto called = detail::call([&](kette_error** e) { return kette_session_metrics(raw(), &m, e); });
+    if (!called) return called.error();
+    const auto us = [](std::uint64_t n) { return std::chrono::microseconds(static_cast<std::int64_t>(n)); };
+    return kette::metrics{m.prompt_tokens,    m.cached_tokens, m.gen_tokens, us(m.ttft_us),   us(m.prefill_us),
+                          us(m.decode_us), m.kv_bytes,      m.weight_bytes, m.scratch_bytes};
+  }
+
+  const kette::model& model() const noexcept { return state_->of; }
+  /// The C handle; still owned by this object.
+  kette_session* raw() const noexcept { return state_->raw(); }
+
+ private:
+  session(kette_session* adopted, const kette::model& m)
+      : state_(std::make_unique<detail::session_state>(adopted, m)) {}
+
+  std::unique_ptr<detail::session_state> state_;
+};
+static_assert(sizeof(session) == sizeof(void*), "a handle is one pointer wide");
+
+inline result<void> request::start() {
+  const auto from_tokens = [&](const std::vector<token>& tokens) {
+    return state_->begin(options_, [&](const kette_gen_params* p, kette_error** e) {
+      return kette_session_begin_tokens(state_->raw(), tokens.data(), tokens.size(), p, e);
+    });
+  };
+  const auto from_chat = [&](const kette::chat& c) {
+    return state_->begin(options_, [&](const kette_gen_params* p, kette_error** e) {
+      return kette_session_begin_chat(state_->raw(), c.raw(), p, e);
+    });
+  };
+  state_->abandon();
+  switch (from_) {
+    case source::tokens: return from_tokens(tokens_);
+    case source::messages: return from_chat(*chat_);
+    case source::prompt: {
+      auto tokens = state_->of.tokenize(text_, KETTE_TOKENIZE_ADD_SPECIAL | KETTE_TOKENIZE_PARSE_SPECIAL);
+      return tokens ? from_tokens(*tokens) : state_->status = tokens.error();
+    }
+    case source::question: break;
+  }
+  auto conversation = kette::chat::create(state_->of);
+  if (!conversation) return state_->status = conversation.error();
+  const auto add = [&](const message& m) {
+    if (state_->status) state_->status = conversation->add(m.role, m.text);
+  };
+  state_->status = {};
+  for (const message& m : state_->messages) add(m);
+  message question{"user", text_};
+  add(question);
+  if (!state_->status || !from_chat(*conversation)) return state_->status;
+  // Room for the answer too, so that keeping it when the stream ends cannot fail.
+  state_->messages.reserve(state_->messages.size() + 2);
+  state_->messages.push_back(std::move(question));
+  state_->keeps_exchange = true;
+  return state_->status;
+}
+
+KETTE_END_NAMESPACE

@@ -1,0 +1,57 @@
+// How many cores this process may use: affinity, physical cores, cgroup quota.
+#include <sched.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <set>
+#include <string>
+
+#include "base/thread_pool.h"
+
+namespace kette {
+namespace {
+
+// The first line of a small system file; empty if it cannot be read.
+std::string first_line(const std::string& path) {
+  std::string line;
+  if (std::FILE* f = std::fopen(path.c_str(), "re")) {
+    char text[256];
+    if (std::fgets(text, sizeof text, f) != nullptr) line = text;
+    std::fclose(f);
+  }
+  return line;
+}
+
+// CPU time per wall time that the control group allows, rounded up; 0 without a limit.
+uint32_t cgroup_quota() {
+  double quota = 0, period = 0;
+  const std::string v2 = first_line("/sys/fs/cgroup/cpu.max");
+  if (std::sscanf(v2.c_str(), "%lf %lf", &quota, &period) != 2) {
+    quota = std::atof(first_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").c_str());
+    period = std::atof(first_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us").c_str());
+  }
+  if (quota <= 0 || period <= 0) return 0;
+  return static_cast<uint32_t>(std::min(4096.0, quota / period + 0.999));
+}
+
+}  // namespace
+
+uint32_t usable_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  // Hyper-threads of one core list the same siblings: count each list once.
+  std::set<std::string> cores;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &set)) continue;
+    const std::string base = "/sys/devices/system/cpu/cpu" + std::to_string(cpu);
+    std::string siblings = first_line(base + "/topology/thread_siblings_list");
+    cores.insert(siblings.empty() ? std::to_string(cpu) : std::move(siblings));
+  }
+  uint32_t n = std::max<uint32_t>(1, static_cast<uint32_t>(cores.size()));
+  if (const uint32_t quota = cgroup_quota(); quota > 0) n = std::min(n, quota);
+  return n;
+}
+
+}  // namespace kette

@@ -1,0 +1,19 @@
+// Python's str operations on texts that keep their provenance byte by byte.
+#pragma once
+
+#include "chat/runtime.h"
+
+namespace kette::jinja {
+
+enum class Case { kUpper, kLower, kCapitalize, kTitle, kJinjaTitle };
+
+Value change_case(Runtime& rt, const Text& text, Case to);
+Value strip(Runtime& rt, const Text& text, const Value& characters, bool left, bool right);  // none: white space
+Value replace(Runtime& rt, const Text& text, const Text& from, const Text& to, int64_t count);  // count < 0: all
+Value split(Runtime& rt, const Text& text, const Value& separator, int64_t limit, bool from_right);  // limit < 0: none
+std::vector<Value> split_lines(Runtime& rt, const Text& text, bool keep_ends);
+Value join(Runtime& rt, const Text& separator, const std::vector<Value>& items);  // str() of each
+Value indent(Runtime& rt, const Value& text, const Text& margin, bool first, bool blank);
+Value substring(Runtime& rt, const Text& text, size_t begin, size_t end);
+
+}  // namespace kette::jinja

@@ -1,0 +1,115 @@
+// Sources: gguf-py's constants.py and tensor_mapping.py and convert_hf_to_gguf.py of ggml-org/llama.cpp (names),
+// the config.json files of the models (keys).
+#include "file/gguf_names.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace kette {
+namespace {
+
+constexpr GgufArchitecture kArchitectures[] = {
+    {.gguf = "llama", .hf = "LlamaForCausalLM", .interleaved_qk = true},
+    {.gguf = "qwen2", .hf = "Qwen2ForCausalLM"},
+};
+
+using enum GgufConfigKey::Kind;
+constexpr GgufConfigKey kConfigKeys[] = {
+    {"embedding_length", "hidden_size", kInteger},
+    {"block_count", "num_hidden_layers", kInteger},
+    {"attention.head_count", "num_attention_heads", kInteger},
+    {"attention.head_count_kv", "num_key_value_heads", kInteger},
+    {"attention.key_length", "head_dim", kInteger},
+    {"attention.sliding_window", "sliding_window", kInteger},
+    {"attention.layer_norm_rms_epsilon", "rms_norm_eps", kReal},
+    {"feed_forward_length", "intermediate_size", kInteger},
+    {"context_length", "max_position_embeddings", kInteger},
+    {"rope.freq_base", "rope_theta", kReal},
+};
+
+struct TensorName {
+  std::string_view gguf, hf;
+};
+
+// With ".weight" or ".bias" behind the name, in both.
+constexpr TensorName kModelTensors[] = {
+    {"token_embd", "model.embed_tokens"},
+    {"output_norm", "model.norm"},
+    {"output", "lm_head"},
+    {"rope_freqs", "model.rope_freqs"},  // no Hugging Face tensor: llama3 scaling as divisors
+};
+// Behind "blk.N." and "model.layers.N.".
+constexpr TensorName kLayerTensors[] = {
+    {"attn_norm", "input_layernorm"},
+    {"attn_q", "self_attn.q_proj"},
+    {"attn_k", "self_attn.k_proj"},
+    {"attn_v", "self_attn.v_proj"},
+    {"attn_output", "self_attn.o_proj"},
+    {"attn_q_norm", "self_attn.q_norm"},
+    {"attn_k_norm", "self_attn.k_norm"},
+    {"ffn_norm", "post_attention_layernorm"},
+    {"ffn_gate", "mlp.gate_proj"},
+    {"ffn_up", "mlp.up_proj"},
+    {"ffn_down", "mlp.down_proj"},
+};
+
+// "blk.3.attn_q.weight" -> layer "3", stem "attn_q", suffix ".weight"; layer is empty outside "blk.N.".
+struct Parts {
+  std::string_view layer, stem, suffix;
+};
+
+Parts split(std::string_view name) {
+  Parts parts;
+  if (name.starts_with("blk.")) {
+    const std::string_view rest = name.substr(4);
+    const size_t digits = std::min(rest.find_first_not_of("0123456789"), rest.size());
+    const bool canonical = digits == 1 || (digits > 1 && rest[0] != '0');
+    if (canonical && rest.substr(digits).starts_with('.')) {
+      parts.layer = rest.substr(0, digits);
+      name = rest.substr(digits + 1);
+    }
+  }
+  const size_t dot = std::min(name.find('.'), name.size());
+  parts.stem = name.substr(0, dot);
+  parts.suffix = name.substr(dot);
+  return parts;
+}
+
+template <class Row>
+const Row* find_row(std::span<const Row> rows, std::string_view gguf) {
+  const auto it = std::find_if(rows.begin(), rows.end(), [&](const Row& row) { return row.gguf == gguf; });
+  return it == rows.end() ? nullptr : &*it;
+}
+
+}  // namespace
+
+const GgufArchitecture* find_gguf_architecture(std::string_view gguf) {
+  return find_row(std::span<const GgufArchitecture>(kArchitectures), gguf);
+}
+
+std::string gguf_architecture_list() {
+  std::string list;
+  for (const GgufArchitecture& row : kArchitectures) list += fmt::format("{}{}", list.empty() ? "" : ", ", row.gguf);
+  return list;
+}
+
+std::span<const GgufConfigKey> gguf_config_keys() { return kConfigKeys; }
+
+std::string canonical_tensor_name(std::string_view gguf_name) {
+  const auto [layer, stem, suffix] = split(gguf_name);
+  if (suffix != ".weight" && suffix != ".bias") return std::string(gguf_name);
+  if (layer.empty()) {
+    const TensorName* row = find_row(std::span<const TensorName>(kModelTensors), stem);
+    return row == nullptr ? std::string(gguf_name) : fmt::format("{}{}", row->hf, suffix);
+  }
+  const TensorName* row = find_row(std::span<const TensorName>(kLayerTensors), stem);
+  return row == nullptr ? std::string(gguf_name) : fmt::format("model.layers.{}.{}{}", layer, row->hf, suffix);
+}
+
+bool is_qk_projection(std::string_view gguf_name) {
+  const auto [layer, stem, suffix] = split(gguf_name);
+  return !layer.empty() && (stem == "attn_q" || stem == "attn_k") && (suffix == ".weight" || suffix == ".bias");
+}
+
+}  // namespace kette

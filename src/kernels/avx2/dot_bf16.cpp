@@ -1,0 +1,33 @@
+// bf16 weights times f32 activations.
+#include "kernels/avx2/dot.h"
+
+namespace kette::kernels::avx2 {
+namespace {
+
+struct Bf16 {
+  enum : size_t { kWeights = 32, kBytes = 64 };
+  enum : bool { kQ8 = false };
+  struct X {
+    const float* v;
+  };
+  struct W {
+    __m256 v[4];
+  };
+
+  static X activation(const Activation& x) { return {x.f32}; }
+  static __m256 widen(__m128i v) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(v), 16)); }
+  static W unpack(const uint8_t* p) {
+    return {{widen(load16(p)), widen(load16(p + 16)), widen(load16(p + 32)), widen(load16(p + 48))}};
+  }
+  static __m256 add(const W& w, const X& x, __m256 sum) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) sum = _mm256_fmadd_ps(w.v[i], _mm256_loadu_ps(x.v + 8 * i), sum);
+    return sum;
+  }
+};
+
+}  // namespace
+
+void dot_bf16(const DotArgs& a) { dot_rows<Bf16>(a); }
+
+}  // namespace kette::kernels::avx2

@@ -1,0 +1,37 @@
+// The transposition of 16 rows of 16 dwords in registers. Internal linkage only.
+#pragma once
+
+#include "kernels/avx512/simd.h"
+
+namespace kette::kernels::avx512 {
+namespace {
+
+// v[i] lane j becomes v[j] lane i.
+inline __attribute__((always_inline)) void transpose(__m512i v[16]) {
+  __m512i t[16];
+  // Within groups of four rows and four lanes: t[4g + j] holds, in each quarter c, column 4c + j of rows 4g to 4g + 3.
+#pragma GCC unroll 4
+  for (int g = 0; g < 16; g += 4) {
+    const __m512i ab = _mm512_unpacklo_epi32(v[g], v[g + 1]), cd = _mm512_unpacklo_epi32(v[g + 2], v[g + 3]);
+    const __m512i ab2 = _mm512_unpackhi_epi32(v[g], v[g + 1]), cd2 = _mm512_unpackhi_epi32(v[g + 2], v[g + 3]);
+    t[g] = _mm512_unpacklo_epi64(ab, cd);
+    t[g + 1] = _mm512_unpackhi_epi64(ab, cd);
+    t[g + 2] = _mm512_unpacklo_epi64(ab2, cd2);
+    t[g + 3] = _mm512_unpackhi_epi64(ab2, cd2);
+  }
+  // The same with quarters for lanes.
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    const __m512i a = _mm512_shuffle_i32x4(t[j], t[j + 4], _MM_SHUFFLE(1, 0, 1, 0));
+    const __m512i b = _mm512_shuffle_i32x4(t[j], t[j + 4], _MM_SHUFFLE(3, 2, 3, 2));
+    const __m512i c = _mm512_shuffle_i32x4(t[j + 8], t[j + 12], _MM_SHUFFLE(1, 0, 1, 0));
+    const __m512i d = _mm512_shuffle_i32x4(t[j + 8], t[j + 12], _MM_SHUFFLE(3, 2, 3, 2));
+    v[j] = _mm512_shuffle_i32x4(a, c, _MM_SHUFFLE(2, 0, 2, 0));
+    v[j + 4] = _mm512_shuffle_i32x4(a, c, _MM_SHUFFLE(3, 1, 3, 1));
+    v[j + 8] = _mm512_shuffle_i32x4(b, d, _MM_SHUFFLE(2, 0, 2, 0));
+    v[j + 12] = _mm512_shuffle_i32x4(b, d, _MM_SHUFFLE(3, 1, 3, 1));
+  }
+}
+
+}  // namespace
+}  // namespace kette::kernels::avx512

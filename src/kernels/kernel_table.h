@@ -1,0 +1,102 @@
+// What a kernel is: plain functions over plain pointers. The only header (beside <immintrin.h> and C's) that files in
+// ISA folders include: nothing here may be an inline or template function, or the linker could keep a copy compiled
+// for an instruction set that the CPU at hand does not have.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cstddef>  // std::byte
+
+namespace kette::kernels {
+
+// One activation vector in the forms that dot kernels read. Which are filled is said by the kernel's row.
+struct Activation {
+  const float* f32;    // [k]
+  const int8_t* q;     // [k]       round(f32 / scale of its 32), in [-127, 127]
+  const float* scale;  // [k / 32]  largest magnitude of the 32 / 127
+  const float* sum16;  // [k / 16]  scale * (sum of q over the 16)
+};
+
+// y[i][r] = sum over k of weight[r][k] * x[i][k]. Each y depends on its own row and x alone, in an order of
+// additions that does not depend on `rows` or `m`.
+struct DotArgs {
+  const uint8_t* weight;  // [rows][row_bytes], blocks as stored in the file
+  size_t row_bytes;
+  size_t rows;
+  size_t k;               // a multiple of block_size
+  const Activation* x;    // [m]
+  size_t m;               // 1 to 16
+  float* y;               // [m][y_stride]
+  size_t y_stride;
+  // Of the weight's format, for kernels that take any.
+  void (*decode)(const std::byte* blocks, float* out, size_t n);
+  size_t block_size, block_bytes;
+};
+using Dot = void (*)(const DotArgs&);
+
+enum class KvType : int32_t { kF32 = 0, kF16 = 1, kBf16 = 2 };
+
+// Softmax attention of query rows that share one key/value head (their group's heads, for several tokens).
+// out[i] = sum over t < visible[i] of softmax(scale * q[i] . key[t]) * value[t], accumulated online over blocks of
+// 32 positions counted from 0, so that a row's result does not depend on the rows beside it.
+struct AttendArgs {
+  const float* q;           // [rows][q_stride], head_dim used
+  size_t q_stride;
+  const uint32_t* visible;  // [rows], each >= 1
+  size_t rows;
+  const void* key;          // [positions][head_dim] of KvType
+  const void* value;        // [positions][head_dim] of KvType
+  KvType kv_type;
+  size_t head_dim;          // a multiple of 2, at most 256
+  float scale;
+  float* out;               // [rows][out_stride]
+  size_t out_stride;
+  float* scratch;           // KETTE_ATTEND_SCRATCH(head_dim, rows) floats, cache-line aligned
+};
+
+// The operations around the matmuls. Every ISA has all of them.
+struct VectorKernels {
+  // y = x / sqrt(mean(x^2) + eps) * weight; y may be x.
+  void (*rms_norm)(const float* x, const float* weight, float eps, size_t n, float* y);
+  // y = gate / (1 + exp(-gate)) * up; y may be gate or up.
+  void (*silu_mul)(const float* gate, const float* up, size_t n, float* y);
+  // y += x
+  void (*add)(const float* x, size_t n, float* y);
+  // Rotate pairs by the angles of cos/sin [half]: half-split pairs are (x[i], x[half + i]), interleaved ones
+  // (x[2i], x[2i + 1]).
+  void (*rotate_half)(float* x, const float* cos, const float* sin, size_t half);
+  void (*rotate_interleaved)(float* x, const float* cos, const float* sin, size_t half);
+  // The integer form of an activation; n is a multiple of 32. Not-a-number in, any number out, never a trap.
+  void (*quantize)(const float* x, size_t n, int8_t* q, float* scale, float* sum16);
+  // Narrow to half or bfloat16, rounding to nearest even.
+  void (*to_f16)(const float* x, size_t n, uint16_t* y);
+  void (*to_bf16)(const float* x, size_t n, uint16_t* y);
+  void (*attend)(const AttendArgs&);
+  // Transpose 16 rows into a panel for the matmul of many rows. rows: [16][ld] floats.
+  //   f32:  out[k][column..column + 16) of a panel [n_k][width]
+  //   bf16: out[k / 2][column..column + 16)[k % 2] of a panel [n_k / 2][width][2]; n_k is even
+  // `out` already points at the panel's first of those 16 columns.
+  void (*pack_f32)(const float* rows, size_t ld, size_t n_k, float* out, size_t width);
+  void (*pack_bf16)(const float* rows, size_t ld, size_t n_k, uint16_t* out, size_t width);
+};
+
+// Floats of AttendArgs::scratch: a block of keys and of values as floats, then per row a maximum, a sum and scores.
+#define KETTE_ATTEND_BLOCK 32
+#define KETTE_ATTEND_SCRATCH(head_dim, rows) \
+  (2 * KETTE_ATTEND_BLOCK * ((head_dim) + 16) + (rows) * (KETTE_ATTEND_BLOCK + 32))
+
+#define KETTE_VECTOR(isa)               \
+  namespace isa {                       \
+  extern const VectorKernels kVector;   \
+  }
+#define KETTE_DOT(isa, format, form) \
+  namespace isa {                    \
+  void dot_##format(const DotArgs&); \
+  }
+#include "kernels/vector.inc"
+#include "kernels/dot.inc"
+#undef KETTE_VECTOR
+#undef KETTE_DOT
+
+}  // namespace kette::kernels

@@ -1,0 +1,85 @@
+#include "kernels/kernels.h"
+
+#include <array>
+
+namespace kette::kernels {
+namespace {
+
+constexpr Isa isa_of(std::string_view name) {
+  return name == "avx2"          ? Isa::kAvx2
+         : name == "avx512"      ? Isa::kAvx512
+         : name == "avx512_bf16" ? Isa::kAvx512Bf16
+         : name == "amx"         ? Isa::kAmx
+                                 : Isa::kRef;
+}
+
+constexpr Form form_of(std::string_view name) { return name == "q8" ? Form::kQ8 : Form::kF32; }
+
+struct PanelRow {
+  std::string_view name;
+  Isa isa;
+  PanelType type;
+  bool generates_code;
+  Result<std::unique_ptr<PanelMultiply>> (*make)();
+};
+
+constexpr PanelType panel_type_of(std::string_view name) {
+  return name == "bf16" ? PanelType::kBf16 : PanelType::kF32;
+}
+
+constexpr VectorRow kVectorRows[] = {
+#define KETTE_VECTOR(isa) {#isa, isa_of(#isa), &isa::kVector},
+#include "kernels/vector.inc"
+#undef KETTE_VECTOR
+};
+
+constexpr DotRow kDotRows[] = {
+#define KETTE_DOT(isa, format, form) {#isa, isa_of(#isa), #format, form_of(#form), &isa::dot_##format},
+#include "kernels/dot.inc"
+#undef KETTE_DOT
+};
+
+constexpr PanelRow kPanelRows[] = {
+#define KETTE_PANEL(where, type, isa)                                                        \
+  {#where "_" #type, isa_of(#isa), panel_type_of(#type), std::string_view(#where) != "ref", \
+   &make_##where##_##type##_panel},
+#include "kernels/panel.inc"
+#undef KETTE_PANEL
+};
+
+std::unique_ptr<PanelMultiply> choose_panel(PanelType type, Isa isa, bool jit, const LogSink& log) {
+  for (const PanelRow& row : kPanelRows) {
+    if (row.type != type || row.isa > isa || (row.generates_code && !jit)) continue;
+    auto made = row.make();
+    if (made.ok()) return std::move(*made);
+    if (log) log(LogLevel::kWarning, "kernels", fmt::format("panel {}: {}", row.name, made.status().message()));
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::span<const VectorRow> vector_rows() { return kVectorRows; }
+std::span<const DotRow> dot_rows() { return kDotRows; }
+
+const DotRow& Kernels::dot(std::string_view format, bool exact) const {
+  for (const DotRow& row : kDotRows) {
+    if (row.isa > isa || (exact && row.form != Form::kF32)) continue;
+    if (row.format == format || row.format == "any") return row;
+  }
+  return kDotRows[std::size(kDotRows) - 1];  // ref, any: always last, never declines
+}
+
+Result<Kernels> choose_kernels(Isa isa, bool jit, const LogSink& log) {
+  Kernels chosen;
+  chosen.isa = isa;
+  for (const VectorRow& row : kVectorRows)
+    if (row.isa <= isa && chosen.vector == nullptr) chosen.vector = row.kernels;
+  chosen.exact_panel = choose_panel(PanelType::kF32, isa, jit, log);
+  chosen.fast_panel = choose_panel(PanelType::kBf16, isa, jit, log);
+  if (chosen.vector == nullptr || chosen.exact_panel == nullptr)
+    return error(Code::kCpu, "no kernels for {}", isa_name(isa));
+  return chosen;
+}
+
+}  // namespace kette::kernels

@@ -1,0 +1,48 @@
+// The kernels that one runtime uses: chosen once from the lists by what the CPU can do.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "base/cpu_features.h"
+#include "base/log.h"
+#include "kernels/kernel_table.h"
+#include "kernels/panel.h"
+#include "quant/format.h"
+
+namespace kette::kernels {
+
+// What of an activation a dot kernel reads.
+enum class Form { kF32, kQ8 };
+
+struct VectorRow {
+  std::string_view isa_name;
+  Isa isa;
+  const VectorKernels* kernels;
+};
+struct DotRow {
+  std::string_view isa_name;
+  Isa isa;
+  std::string_view format;  // "any": every format, through its decoder
+  Form form;
+  Dot run;
+};
+// All rows, in the lists' order: for the dispatcher, the tests and the benchmark.
+std::span<const VectorRow> vector_rows();
+std::span<const DotRow> dot_rows();
+
+struct Kernels {
+  Isa isa = Isa::kRef;
+  const VectorKernels* vector = nullptr;
+  std::unique_ptr<PanelMultiply> exact_panel;  // f32
+  std::unique_ptr<PanelMultiply> fast_panel;   // bf16, or nullptr: use exact_panel
+  // The dot row for a weight format; exact mode admits only rows that read the activation as f32.
+  const DotRow& dot(std::string_view format, bool exact) const;
+};
+
+// Rows of `isa` and below. `jit` false leaves out rows that generate code. A row that cannot run here is passed over
+// for the next, with a warning to `log`.
+Result<Kernels> choose_kernels(Isa isa, bool jit, const LogSink& log);
+
+}  // namespace kette::kernels

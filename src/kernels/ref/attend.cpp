@@ -1,0 +1,42 @@
+// Softmax attention, one position after the other, with a running maximum.
+#include <math.h>
+
+#include "base/float_types.h"
+#include "kernels/ref/vector.h"
+
+namespace kette::kernels::ref {
+namespace {
+
+float element(const void* data, KvType type, size_t index) {
+  if (type == KvType::kF32) return static_cast<const float*>(data)[index];
+  const uint16_t narrow = static_cast<const uint16_t*>(data)[index];
+  return type == KvType::kF16 ? f16_to_float(narrow) : bf16_to_float(narrow);
+}
+
+}  // namespace
+
+void attend(const AttendArgs& a) {
+  for (size_t row = 0; row < a.rows; ++row) {
+    const float* q = a.q + row * a.q_stride;
+    float* out = a.out + row * a.out_stride;
+    for (size_t d = 0; d < a.head_dim; ++d) out[d] = 0;
+    float largest = -INFINITY, sum = 0;
+    for (size_t t = 0; t < a.visible[row]; ++t) {
+      float score = 0;
+      for (size_t d = 0; d < a.head_dim; ++d) score += q[d] * element(a.key, a.kv_type, t * a.head_dim + d);
+      score *= a.scale;
+      if (score > largest) {
+        const float shrink = expf(largest - score);
+        sum *= shrink;
+        for (size_t d = 0; d < a.head_dim; ++d) out[d] *= shrink;
+        largest = score;
+      }
+      const float weight = expf(score - largest);
+      sum += weight;
+      for (size_t d = 0; d < a.head_dim; ++d) out[d] += weight * element(a.value, a.kv_type, t * a.head_dim + d);
+    }
+    for (size_t d = 0; d < a.head_dim; ++d) out[d] /= sum;
+  }
+}
+
+}  // namespace kette::kernels::ref

@@ -1,0 +1,93 @@
+// Binds a model's parts to a checkpoint's tensors and settings: checks names and shapes, brings the bytes, chooses
+// the kernels. Problems are collected, so that one message names them all.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "file/checkpoint.h"
+#include "nn/decoder_layer.h"
+#include "nn/embedding.h"
+
+namespace kette {
+
+// The bytes of bound tensors that are not mapped in place.
+class WeightStore {
+ public:
+  std::byte* add(size_t bytes) { return buffers_.emplace_back(bytes).data(); }
+  uint64_t bytes() const;
+
+ private:
+  std::vector<AlignedBuffer<std::byte>> buffers_;
+};
+
+// The types that files may store tensors in: the rows of formats.inc.
+std::span<const StoredType> stored_types();
+
+struct BinderOptions {
+  const kernels::Kernels* kernels;
+  nn::Mode mode;
+  bool map;  // use mapped bytes in place where the source can
+  // Called after each tensor with the bytes done; a Status that is not ok stops the binding.
+  std::function<Status(uint64_t done)> progress;
+};
+
+enum class Bias { kNo, kYes };
+
+class Binder {
+ public:
+  Binder(const Checkpoint& checkpoint, WeightStore& store, BinderOptions options);
+
+  const std::string& architecture() const { return checkpoint_.architecture(); }
+
+  // Settings, under their config.json keys; 0, false or empty after a problem.
+  bool has(std::string_view key) const { return checkpoint_.config().has(key); }
+  size_t size(std::string_view key, int64_t low, int64_t high, std::optional<int64_t> fallback = std::nullopt);
+  double real(std::string_view key, double low, double high, std::optional<double> fallback = std::nullopt);
+  bool boolean(std::string_view key, bool fallback);
+  std::string string(std::string_view key, std::string fallback);
+  void require(bool condition, std::string_view problem);
+
+  // Tensors, by their full name; shapes as given or a problem.
+  bool has_tensor(std::string_view name) const { return checkpoint_.find(name) != nullptr; }
+  nn::Weight matrix(const std::string& name, size_t rows, size_t cols);
+  std::vector<float> vector(const std::string& name, size_t n);
+  nn::Linear linear(const std::string& prefix, size_t out, size_t in, Bias bias = Bias::kNo);
+  nn::Linear linear(const nn::Weight& weight);  // without a bias
+  nn::RmsNorm rms_norm(const std::string& prefix, size_t n, float eps);
+  bool rows_interleaved_rope(const std::string& name) const;
+
+  // All problems so far.
+  Status status() const;
+
+ private:
+  const CheckpointTensor* tensor(const std::string& name, std::span<const size_t> shape);
+  const std::byte* bytes_of(const CheckpointTensor& tensor);
+  void problem(std::string text);
+  template <class T>
+  T taken(Result<T> result);
+
+  const Checkpoint& checkpoint_;
+  WeightStore& store_;
+  BinderOptions options_;
+  std::map<const CheckpointTensor*, const std::byte*> bound_;
+  uint64_t done_ = 0;
+  std::vector<std::string> problems_;
+  Status failed_;  // of reading or of the host; ends the binding at once
+};
+
+// Parts that several architectures have.
+struct GqaSizes {
+  size_t hidden_size, num_attention_heads, num_key_value_heads, head_dim;
+};
+GqaSizes bind_gqa_sizes(Binder& binder);
+nn::GqaAttention bind_gqa(Binder& binder, const std::string& prefix, const GqaSizes& sizes, Bias qkv_bias);
+nn::SwiGlu bind_swiglu(Binder& binder, const std::string& prefix, size_t hidden_size, size_t intermediate_size);
+// rope_theta and rope_scaling (llama3, linear; rope_freqs.weight in GGUF).
+std::vector<float> bind_rope(Binder& binder, size_t head_dim);
+
+}  // namespace kette

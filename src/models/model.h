@@ -1,0 +1,44 @@
+// A model: tensors of a checkpoint -> hidden states -> logits. One architecture is one file here and one row in
+// models.inc.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "base/status.h"
+#include "nn/batch.h"
+#include "nn/rope.h"
+#include "nn/step.h"
+
+namespace kette {
+
+class Binder;
+
+struct ModelShape {
+  size_t num_hidden_layers = 0, hidden_size = 0, vocab_size = 0, max_position_embeddings = 0;
+  nn::KvShape kv{};
+};
+
+// Immutable once bound; forward passes of different sessions may run at once.
+// A pass is embed, every layer in order, head; the runtime may pause between any two of them.
+class Model {
+ public:
+  virtual ~Model() = default;
+  const ModelShape& shape() const { return shape_; }
+  const nn::Rope& rope() const { return rope_; }
+
+  // x: [batch.tokens.size(), hidden_size]
+  virtual void embed(nn::Step& step, const nn::Batch& batch, const nn::Tensor& x) const = 0;
+  virtual void layer(nn::Step& step, const nn::Batch& batch, size_t index, const nn::Tensor& x) const = 0;
+  // The rows of x whose scores are wanted -> logits [x.rows, vocab_size].
+  virtual void head(nn::Step& step, const nn::Tensor& x, const nn::Tensor& logits) const = 0;
+
+ protected:
+  ModelShape shape_;
+  nn::Rope rope_;
+};
+
+// The row of models.inc for the checkpoint's architecture, bound. kUnsupported, with the list, if there is none.
+Result<std::unique_ptr<Model>> bind_model(Binder& binder);
+
+}  // namespace kette

@@ -1,0 +1,62 @@
+// Scratch memory of a forward pass: taken in order, given back by scope, kept for the next pass.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "nn/tensor.h"
+
+namespace kette::nn {
+
+class Arena {
+ public:
+  // Everything taken after a Mark is free again when it goes.
+  class Mark {
+   public:
+    explicit Mark(Arena& arena) : arena_(arena), chunk_(arena.chunk_), used_(arena.used_) {}
+    ~Mark() {
+      arena_.chunk_ = chunk_;
+      arena_.used_ = used_;
+    }
+    Mark(const Mark&) = delete;
+    Mark& operator=(const Mark&) = delete;
+
+   private:
+    Arena& arena_;
+    size_t chunk_, used_;
+  };
+
+  // Uninitialised, cache-line aligned.
+  template <class T>
+  T* take(size_t count) {
+    return reinterpret_cast<T*>(take_bytes(count * sizeof(T)));
+  }
+  Tensor tensor(size_t rows, size_t cols) { return {take<float>(rows * cols), rows, cols, cols}; }
+
+  size_t bytes() const {
+    size_t sum = 0;
+    for (const auto& chunk : chunks_) sum += chunk.size();
+    return sum;
+  }
+
+ private:
+  std::byte* take_bytes(size_t n) {
+    n = (n + kCacheLine - 1) / kCacheLine * kCacheLine;
+    while (chunk_ < chunks_.size() && chunks_[chunk_].size() - used_ < n) {
+      ++chunk_;
+      used_ = 0;
+    }
+    if (chunk_ == chunks_.size()) chunks_.emplace_back(std::max(n, kChunkBytes));
+    std::byte* p = chunks_[chunk_].data() + used_;
+    used_ += n;
+    return p;
+  }
+
+  static constexpr size_t kChunkBytes = 1 << 20;
+  std::vector<AlignedBuffer<std::byte>> chunks_;
+  size_t chunk_ = 0, used_ = 0;
+};
+
+}  // namespace kette::nn

@@ -1,0 +1,23 @@
+// Token -> its row of the embedding matrix, in float.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "nn/linear.h"
+
+namespace kette::nn {
+
+struct Embedding {
+  Weight weight;  // [vocab_size, hidden_size]
+
+  // x: [tokens.size(), hidden_size]; every token is below vocab_size.
+  void operator()(Step& step, std::span<const int32_t> tokens, const Tensor& x) const {
+    step.parallel_rows(tokens.size(), 16, [&](size_t first, size_t last) {
+      for (size_t i = first; i < last; ++i)
+        weight.format->decode(weight.row(static_cast<size_t>(tokens[i])), x.row(i), weight.cols);
+    });
+  }
+};
+
+}  // namespace kette::nn

@@ -1,0 +1,96 @@
+#include "nn/gqa_attention.h"
+
+#include <array>
+#include <cmath>
+#include <cstring>
+
+namespace kette::nn {
+namespace {
+
+void store(const kernels::VectorKernels& vector, KvType type, const float* x, size_t n, std::byte* to) {
+  switch (type) {
+    case KvType::kF32: std::memcpy(to, x, n * sizeof(float)); break;
+    case KvType::kF16: vector.to_f16(x, n, reinterpret_cast<uint16_t*>(to)); break;
+    case KvType::kBf16: vector.to_bf16(x, n, reinterpret_cast<uint16_t*>(to)); break;
+  }
+}
+
+}  // namespace
+
+void GqaAttention::add(Step& step, const Tensor& normed, const Batch& batch, size_t layer, const Tensor& x) const {
+  const Arena::Mark mark(step.arena);
+  const Tensor q = step.arena.tensor(x.rows, num_heads * head_dim);
+  const Tensor k = step.arena.tensor(x.rows, num_kv_heads * head_dim);
+  const Tensor v = step.arena.tensor(x.rows, num_kv_heads * head_dim);
+  multiply(step, normed, std::array{Product{&q_proj, q}, Product{&k_proj, k}, Product{&v_proj, v}});
+  rotate_and_store(step, batch, layer, q, k, v);
+  const Tensor heads = step.arena.tensor(x.rows, num_heads * head_dim);
+  attend(step, batch, layer, q, heads);
+  const Tensor y = step.arena.tensor(x.rows, x.cols);
+  multiply(step, heads, std::array{Product{&o_proj, y}});
+  add_rows(step, y, x);
+}
+
+void GqaAttention::rotate_and_store(Step& step, const Batch& batch, size_t layer, const Tensor& q, const Tensor& k,
+                                    const Tensor& v) const {
+  const auto rotate = rope_interleaved ? step.vector().rotate_interleaved : step.vector().rotate_half;
+  const size_t half = head_dim / 2;
+  for (const Sequence& s : batch.sequences) {
+    const size_t row_bytes = s.kv->shape().row_bytes(s.kv->type());
+    step.parallel_rows(s.rows, 4, [&](size_t first, size_t last) {
+      for (size_t i = s.first_row + first; i < s.first_row + last; ++i) {
+        const float* cos = batch.cos + i * half;
+        const float* sin = batch.sin + i * half;
+        for (size_t h = 0; h < num_heads; ++h) rotate(q.row(i) + h * head_dim, cos, sin, half);
+        const size_t offset = (s.first_position + i - s.first_row) * row_bytes;
+        for (size_t h = 0; h < num_kv_heads; ++h) {
+          rotate(k.row(i) + h * head_dim, cos, sin, half);
+          store(step.vector(), s.kv->type(), k.row(i) + h * head_dim, head_dim, s.kv->keys(layer, h) + offset);
+          store(step.vector(), s.kv->type(), v.row(i) + h * head_dim, head_dim, s.kv->values(layer, h) + offset);
+        }
+      }
+    });
+  }
+}
+
+// A task takes up to kAttendRows (token, query head) pairs that share one key/value head.
+void GqaAttention::attend(Step& step, const Batch& batch, size_t layer, const Tensor& q, const Tensor& out) const {
+  const size_t group = num_heads / num_kv_heads;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+  for (const Sequence& s : batch.sequences) {
+    const size_t pairs = s.rows * group;
+    const size_t blocks = (pairs + kAttendRows - 1) / kAttendRows;
+    // The last rows see the most positions: handing them out first lets threads end together.
+    step.executor.parallel_for(static_cast<uint32_t>(blocks * num_kv_heads), [&](uint32_t i, uint32_t worker) {
+      const size_t kv_head = i % num_kv_heads;
+      const size_t block = blocks - 1 - i / num_kv_heads;
+      const size_t first = block * kAttendRows;
+      WorkerScratch& scratch = step.worker(worker);
+      kernels::AttendArgs args{};
+      args.rows = std::min(kAttendRows, pairs - first);
+      const auto at = [&](const Tensor& t, size_t pair) {
+        return t.row(s.first_row + pair / group) + (kv_head * group + pair % group) * head_dim;
+      };
+      for (size_t r = 0; r < args.rows; ++r) {
+        std::memcpy(scratch.query.data() + r * head_dim, at(q, first + r), head_dim * sizeof(float));
+        scratch.visible[r] = static_cast<uint32_t>(s.first_position + (first + r) / group + 1);
+      }
+      args.q = scratch.query.data();
+      args.q_stride = head_dim;
+      args.visible = scratch.visible;
+      args.key = s.kv->keys(layer, kv_head);
+      args.value = s.kv->values(layer, kv_head);
+      args.kv_type = s.kv->type();
+      args.head_dim = head_dim;
+      args.scale = scale;
+      args.out = scratch.out.data();
+      args.out_stride = head_dim;
+      args.scratch = scratch.attend.data();
+      step.vector().attend(args);
+      for (size_t r = 0; r < args.rows; ++r)
+        std::memcpy(at(out, first + r), scratch.out.data() + r * head_dim, head_dim * sizeof(float));
+    });
+  }
+}
+
+}  // namespace kette::nn

@@ -1,0 +1,26 @@
+// Rotary position embedding (Su et al. 2021): which angle each pair of a head turns by at a position.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace kette::nn {
+
+struct Rope {
+  std::vector<float> inv_freq;  // [head_dim / 2], radians per position
+  bool interleaved = false;     // pairs (x0, x1) (x2, x3) ... instead of (x[i], x[half + i])
+
+  // cos, sin: [half] each.
+  void angles(size_t position, float* cos, float* sin) const;
+};
+
+// inv_freq[i] = theta^(-2i / head_dim)
+std::vector<float> rope_frequencies(size_t head_dim, double theta);
+
+// Llama 3.1's scaling: long waves are stretched by `factor`, short ones kept, those between blended.
+// (transformers modeling_rope_utils.py, _compute_llama3_parameters)
+void scale_llama3(std::span<float> inv_freq, double factor, double low_freq_factor, double high_freq_factor,
+                  double original_max_position_embeddings);
+
+}  // namespace kette::nn

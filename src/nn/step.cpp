@@ -1,0 +1,21 @@
+#include "nn/step.h"
+
+namespace kette::nn {
+
+WorkerScratch::WorkerScratch(const kernels::Kernels& k)
+    : panel(kernels::kPanelDepth * kernels::kPanelWidth),
+      rows(16 * kernels::kPanelDepth),
+      multiply(std::max(k.exact_panel->scratch_bytes(), k.fast_panel ? k.fast_panel->scratch_bytes() : 0)),
+      attend(KETTE_ATTEND_SCRATCH(kMaxHeadDim, kAttendRows)),
+      query(kAttendRows * kMaxHeadDim),
+      out(kAttendRows * kMaxHeadDim) {}
+
+size_t Scratch::bytes() const {
+  size_t sum = arena.bytes();
+  for (const auto& w : workers)
+    sum += (w->panel.size() + w->rows.size() + w->attend.size() + w->query.size() + w->out.size()) * sizeof(float) +
+           w->multiply.size();
+  return sum;
+}
+
+}  // namespace kette::nn

@@ -1,0 +1,88 @@
+// What the parts of a forward pass share: threads, kernels, scratch, and the first thing that went wrong.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "base/status.h"
+#include "base/thread_pool.h"
+#include "kernels/kernels.h"
+#include "nn/arena.h"
+
+namespace kette::nn {
+
+// How activations are rounded and in what order sums are taken.
+enum class Mode {
+  kFast,           // integer or bf16 activations, the quickest kernels for the number of rows
+  kDeterministic,  // fast kernels of one order of accumulation, whatever the number of rows
+  kExact,          // float32 activations
+};
+
+// Rows that one attention task takes at most.
+inline constexpr size_t kAttendRows = 64;
+inline constexpr size_t kMaxHeadDim = 256;
+
+// One thread's scratch.
+struct WorkerScratch {
+  explicit WorkerScratch(const kernels::Kernels& k);
+  AlignedBuffer<float> panel;     // [kPanelDepth][kPanelWidth]
+  AlignedBuffer<float> rows;      // [16][kPanelDepth]
+  AlignedBuffer<std::byte> multiply;
+  AlignedBuffer<float> attend;    // KETTE_ATTEND_SCRATCH
+  AlignedBuffer<float> query, out;  // [kAttendRows][kMaxHeadDim]
+  uint32_t visible[kAttendRows];
+};
+
+// Scratch of one session.
+struct Scratch {
+  Scratch(const kernels::Kernels& k, uint32_t width) : workers(width) {
+    for (auto& w : workers) w = std::make_unique<WorkerScratch>(k);
+  }
+  size_t bytes() const;
+  Arena arena;
+  std::vector<std::unique_ptr<WorkerScratch>> workers;
+};
+
+class Step {
+ public:
+  Step(Executor& executor, const kernels::Kernels& kernels, Mode mode, Scratch& scratch)
+      : executor(executor), kernels(kernels), mode(mode), arena(scratch.arena), scratch_(scratch) {
+    executor.begin_step();
+  }
+  ~Step() { executor.end_step(); }
+  Step(const Step&) = delete;
+  Step& operator=(const Step&) = delete;
+
+  const kernels::VectorKernels& vector() const { return *kernels.vector; }
+  WorkerScratch& worker(uint32_t i) { return *scratch_.workers[i]; }
+
+  // f(first, last) over [0, n) in pieces of at least `grain`, on all threads if that is more than one piece.
+  template <class F>
+  void parallel_rows(size_t n, size_t grain, F&& f) {
+    const size_t pieces = std::min<size_t>((n + grain - 1) / grain, executor.width() * 4);
+    if (pieces <= 1) return f(size_t{0}, n);
+    executor.parallel_for(static_cast<uint32_t>(pieces),
+                          [&](uint32_t i, uint32_t) { f(n * i / pieces, n * (i + 1) / pieces); });
+  }
+
+  void fail(Status status) {
+    const std::lock_guard lock(mutex_);
+    if (status_.ok()) status_ = std::move(status);
+  }
+  const Status& status() const { return status_; }
+
+  Executor& executor;
+  const kernels::Kernels& kernels;
+  const Mode mode;
+  Arena& arena;
+
+ private:
+  Scratch& scratch_;
+  std::mutex mutex_;
+  Status status_;
+};
+
+}  // namespace kette::nn

@@ -1,0 +1,51 @@
+// One forward pass of one sequence over a stretch of tokens, in parts: embed, each layer, head. Between any two
+// parts it can pause (budget), be dropped (cancel), and go on later.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include "models/model.h"
+#include "runtime/runtime.h"
+
+namespace kette {
+
+using Clock = std::chrono::steady_clock;
+
+class Forward {
+ public:
+  // Rows that one pass takes at most; a longer prompt goes in several.
+  static constexpr size_t kMaxRows = 512;
+
+  Forward(const Model& model, Runtime& runtime, nn::Mode mode);
+
+  // tokens: [1, kMaxRows], each below vocab_size, at `position` of `kv`. The logits of the last `rows` of them go to
+  // `logits` [rows][vocab_size], which stays valid until the pass is done or dropped.
+  void begin(std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* logits, size_t rows);
+  bool under_way() const { return under_way_; }
+  size_t rows() const { return rows_; }  // of the pass begun last
+  void drop() { under_way_ = false; }
+
+  // Work until done (true), the deadline passed (false), or the flag was set or something failed (a Status).
+  Result<bool> run(std::optional<Clock::time_point> deadline, const CancelFlag* cancel);
+
+  size_t scratch_bytes() const { return scratch_.bytes() + (x_.size() + cos_.size() + sin_.size()) * sizeof(float); }
+
+ private:
+  void grow(size_t rows);
+
+  const Model& model_;
+  Runtime& runtime_;
+  nn::Mode mode_;
+  nn::Scratch scratch_;
+  AlignedBuffer<float> x_, cos_, sin_;  // [rows][hidden_size], [rows][half] of the pass under way
+  size_t capacity_ = 0;                 // rows that they hold
+  std::vector<int32_t> tokens_;
+  nn::Sequence sequence_{};
+  float* logits_ = nullptr;
+  size_t rows_ = 0, logit_rows_ = 0;
+  bool under_way_ = false;
+  size_t part_ = 0;  // 0: embed; 1 .. layers: that layer; layers + 1: head
+};
+
+}  // namespace kette

@@ -1,0 +1,69 @@
+// A model file, opened: weights bound to kernels, vocabulary, chat template. Immutable and shared by sessions.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "chat/chat_template.h"
+#include "file/checkpoint.h"
+#include "models/binder.h"
+#include "models/model.h"
+#include "runtime/runtime.h"
+#include "text/tokenizer.h"
+
+namespace kette {
+
+// How files are opened: the file system or a host's virtual one.
+using OpenFile = std::function<Result<std::unique_ptr<Source>>(const std::string& path)>;
+
+struct OpenOptions {
+  nn::Mode mode = nn::Mode::kFast;
+  bool vocab_only = false;
+  bool map = true;
+  std::string weight_type;     // empty: as stored
+  uint64_t memory_budget = 0;  // 0: no limit
+  const CancelFlag* cancel = nullptr;
+  std::function<bool(uint64_t done, uint64_t total)> progress;  // false stops
+};
+
+class LoadedModel {
+ public:
+  // `path` through `open`; a GGUF, or with vocab_only also a tokenizer.json or a directory that has one.
+  static Result<std::shared_ptr<LoadedModel>> open(std::shared_ptr<Runtime> runtime, const OpenFile& open,
+                                                   const std::string& path, const OpenOptions& options);
+  // One file that is already there.
+  static Result<std::shared_ptr<LoadedModel>> open(std::shared_ptr<Runtime> runtime, std::unique_ptr<Source> source,
+                                                   const OpenFile& siblings, const OpenOptions& options);
+  // JSON of what the headers say, without loading.
+  static Result<std::string> probe(const OpenFile& open, const std::string& path);
+
+  Runtime& runtime() const { return *runtime_; }
+  nn::Mode mode() const { return mode_; }
+  const Model* model() const { return model_.get(); }                 // nullptr: vocabulary only
+  // kUnsupported if the file has none.
+  Result<const Tokenizer*> tokenizer() const;
+  Result<const ChatTemplate*> chat_template() const;
+  const std::string& info_json() const { return info_; }
+  std::optional<int64_t> info_number(const std::string& key) const;
+  uint64_t weight_bytes() const { return weight_bytes_; }
+
+ private:
+  Status load_weights(const OpenOptions& options);
+  Status load_text(std::string_view template_source);
+  Status load_tokenizer_json(const Source& tokenizer, const OpenFile& siblings);
+  void describe();
+
+  std::shared_ptr<Runtime> runtime_;
+  nn::Mode mode_ = nn::Mode::kFast;
+  std::optional<Checkpoint> checkpoint_;
+  WeightStore store_;
+  std::unique_ptr<Model> model_;
+  std::optional<Tokenizer> tokenizer_;
+  std::optional<ChatTemplate> template_;
+  std::string name_, template_problem_, info_;
+  uint64_t weight_bytes_ = 0;
+};
+
+}  // namespace kette

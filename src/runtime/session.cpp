@@ -1,0 +1,206 @@
+#include "runtime/session.h"
+
+#include <algorithm>
+
+namespace kette {
+namespace {
+
+constexpr size_t kDefaultContext = 4096;
+constexpr size_t kMaxContext = 1 << 26;
+// With a budget the prompt goes in smaller stretches, so that one layer of one stretch stays short.
+constexpr size_t kBudgetRows = 32;
+
+uint64_t microseconds_since(Clock::time_point start) {
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count());
+}
+
+}  // namespace
+
+Session::Session(std::shared_ptr<const LoadedModel> loaded, nn::KvCache kv)
+    : loaded_(std::move(loaded)),
+      kv_(std::move(kv)),
+      forward_(*loaded_->model(), loaded_->runtime(), loaded_->mode()),
+      logits_(loaded_->model()->shape().vocab_size) {}
+
+Result<std::unique_ptr<Session>> Session::make(std::shared_ptr<const LoadedModel> loaded, size_t max_context,
+                                               std::optional<nn::KvType> kv_type) {
+  if (loaded->model() == nullptr)
+    return error(Code::kMisuse, "the model was opened for its vocabulary only; a session needs weights");
+  const ModelShape& shape = loaded->model()->shape();
+  const size_t capacity =
+      max_context > 0 ? max_context : std::min(shape.max_position_embeddings, kDefaultContext);
+  if (capacity > kMaxContext)
+    return error(Code::kInvalidArgument, "max_context: {}, expected at most {}", capacity, kMaxContext);
+  const nn::KvType type = kv_type.value_or(loaded->mode() == nn::Mode::kExact ? nn::KvType::kF32 : nn::KvType::kF16);
+  KETTE_ASSIGN(nn::KvCache kv, nn::KvCache::make(shape.kv, type, capacity));
+  return std::unique_ptr<Session>(new Session(std::move(loaded), std::move(kv)));
+}
+
+Result<std::unique_ptr<Session>> Session::fork() const {
+  KETTE_ASSIGN(std::unique_ptr<Session> copy, make(loaded_, kv_.capacity(), kv_.type()));
+  copy->kv_.copy_from(kv_, tokens_.size());
+  copy->tokens_ = tokens_;
+  return copy;
+}
+
+Status Session::check(std::span<const Token> tokens) const {
+  const size_t vocab_size = model().shape().vocab_size;
+  for (size_t i = 0; i < tokens.size(); ++i)
+    if (tokens[i] < 0 || static_cast<size_t>(tokens[i]) >= vocab_size)
+      return error(Code::kInvalidArgument, "token {} is {}, expected 0 to {}", i, tokens[i], vocab_size - 1);
+  return {};
+}
+
+Status Session::eval(std::span<const Token> tokens, float* logits, size_t rows) {
+  if (answer_) return error(Code::kMisuse, "eval while an answer is under way");
+  if (tokens.empty()) return error(Code::kInvalidArgument, "eval of no tokens");
+  if (rows > tokens.size())
+    return error(Code::kInvalidArgument, "logits of {} rows asked for, {} tokens given", rows, tokens.size());
+  KETTE_TRY(check(tokens));
+  if (tokens.size() > capacity() - length())
+    return error(Code::kContextFull, "{} tokens held and {} given, the context holds {}", length(), tokens.size(), capacity());
+  const size_t silent = tokens.size() - rows;  // leading rows whose logits nobody wants
+  for (size_t done = 0; done < tokens.size();) {
+    const size_t n = std::min(Forward::kMaxRows, tokens.size() - done);
+    const size_t wanted = done + n > silent ? std::min(n, done + n - silent) : 0;
+    float* out = wanted > 0 ? logits + (done + n - wanted - silent) * model().shape().vocab_size : nullptr;
+    forward_.begin(tokens.subspan(done, n), kv_, length() + done, out, wanted);
+    auto ran = forward_.run(std::nullopt, nullptr);
+    if (!ran.ok()) {
+      forward_.drop();
+      return std::move(ran).status();
+    }
+    done += n;
+  }
+  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  return {};
+}
+
+Status Session::rewind(size_t n_tokens) {
+  if (answer_) return error(Code::kMisuse, "rewind while an answer is under way");
+  if (n_tokens > length()) return error(Code::kInvalidArgument, "rewind to {} tokens, the session holds {}", n_tokens, length());
+  tokens_.resize(n_tokens);
+  return {};
+}
+
+Status Session::begin(std::vector<Token> prompt, GenerateOptions options) {
+  if (answer_) return error(Code::kMisuse, "an answer is already under way");
+  if (prompt.empty()) return error(Code::kInvalidArgument, "the prompt has no tokens");
+  KETTE_TRY(check(prompt));
+  if (prompt.size() > capacity())
+    return error(Code::kContextFull, "the prompt has {} tokens, the context holds {}", prompt.size(), capacity());
+  const auto vocab_size = static_cast<int32_t>(model().shape().vocab_size);
+  KETTE_TRY(validate(options.sampling, vocab_size));
+  KETTE_TRY(check(options.stop_tokens).within("stop_tokens"));
+  for (const std::string& stop : options.stop)
+    if (stop.empty()) return error(Code::kInvalidArgument, "a stop string is empty");
+  Answer answer(std::move(options), vocab_size);
+  for (const Token token : prompt) answer.sampler.accept(token);
+  // At least the last token is evaluated again: its logits choose the first new one.
+  const auto same = std::mismatch(tokens_.begin(), tokens_.end(), prompt.begin(), prompt.end() - 1);
+  const auto kept = static_cast<size_t>(same.first - tokens_.begin());
+  metrics_ = {};
+  metrics_.prompt_tokens = prompt.size();
+  metrics_.cached_tokens = kept;
+  answer.pending.assign(prompt.begin() + static_cast<ptrdiff_t>(kept), prompt.end());
+  tokens_.resize(kept);
+  events_.clear();
+  next_event_ = 0;
+  answer_.emplace(std::move(answer));
+  return {};
+}
+
+Result<bool> Session::step(uint32_t budget_us) {
+  const std::optional<Clock::time_point> deadline =
+      budget_us > 0 ? std::optional(Clock::now() + std::chrono::microseconds(budget_us)) : std::nullopt;
+  while (answer_) {
+    const Clock::time_point start = Clock::now();
+    auto evaluated = evaluate_pending(deadline);
+    (answer_->generated == 0 ? metrics_.prefill_us : metrics_.decode_us) += microseconds_since(start);
+    if (!evaluated.ok()) {
+      forward_.drop();
+      if (evaluated.status().code() != Code::kCancelled) {
+        answer_.reset();
+        return std::move(evaluated).status();
+      }
+      finish(Finish::kCancelled);
+      return true;
+    }
+    if (!*evaluated) return false;
+    if (Status chosen = choose(); !chosen.ok()) {
+      answer_.reset();
+      return chosen;
+    }
+    if (answer_ && (!deadline || Clock::now() >= *deadline)) return false;
+  }
+  return true;
+}
+
+// Bring the pending tokens into the cache; true when the logits of the last are there.
+Result<bool> Session::evaluate_pending(std::optional<Clock::time_point> deadline) {
+  Answer& a = *answer_;
+  while (a.evaluated < a.pending.size()) {
+    const size_t n = std::min(deadline ? kBudgetRows : Forward::kMaxRows, a.pending.size() - a.evaluated);
+    if (!forward_.under_way()) {
+      const bool last = a.evaluated + n == a.pending.size();
+      forward_.begin({a.pending.data() + a.evaluated, n}, kv_, length(), logits_.data(), last ? 1 : 0);
+    }
+    KETTE_ASSIGN(const bool done, forward_.run(deadline, a.options.cancel.get()));
+    if (!done) return false;
+    const size_t took = forward_.rows();
+    tokens_.insert(tokens_.end(), a.pending.begin() + static_cast<ptrdiff_t>(a.evaluated),
+                   a.pending.begin() + static_cast<ptrdiff_t>(a.evaluated + took));
+    a.evaluated += took;
+  }
+  return true;
+}
+
+// Sample the next token, show it, and decide whether the answer goes on.
+Status Session::choose() {
+  Answer& a = *answer_;
+  KETTE_ASSIGN(const Token token, a.sampler.sample(logits_.span()));
+  a.sampler.accept(token);
+  ++a.generated;
+  metrics_.gen_tokens = a.generated;
+  if (a.generated == 1) metrics_.ttft_us = microseconds_since(a.began);
+
+  const auto tokenizer = loaded_->tokenizer();
+  bool ends = std::ranges::find(a.options.stop_tokens, token) != a.options.stop_tokens.end();
+  std::string_view bytes;
+  if (tokenizer.ok()) {
+    const auto ending = (*tokenizer)->end_of_generation();
+    ends = ends || (!a.options.ignore_eos && std::ranges::find(ending, token) != ending.end());
+    if (a.options.show_special || !(*tokenizer)->is_special(token)) bytes = (*tokenizer)->bytes_of(token);
+  }
+  if (ends) {
+    finish(Finish::kStop);
+    return {};
+  }
+  events_.push_back({a.text.push(bytes), token, a.generated, Finish::kNone});
+  a.pending.assign(1, token);
+  a.evaluated = 0;
+  if (a.text.stopped())
+    finish(Finish::kStopString);
+  else if (a.options.max_tokens > 0 && a.generated >= a.options.max_tokens)
+    finish(Finish::kLength);
+  else if (length() >= capacity())
+    finish(Finish::kContextFull);
+  return {};
+}
+
+void Session::finish(Finish reason) {
+  events_.push_back({answer_->text.finish(), -1, answer_->generated, reason});
+  answer_.reset();
+}
+
+std::optional<Event> Session::poll() {
+  if (next_event_ == events_.size()) return std::nullopt;
+  Event event = std::move(events_[next_event_++]);
+  if (next_event_ == events_.size()) {
+    events_.clear();
+    next_event_ = 0;
+  }
+  return event;
+}
+
+}  // namespace kette

@@ -1,0 +1,102 @@
+// One conversation: the tokens it holds, their KV cache, and the answer being generated.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nn/kv_cache.h"
+#include "runtime/forward.h"
+#include "runtime/loaded_model.h"
+#include "runtime/text_stream.h"
+#include "sample/sampler.h"
+
+namespace kette {
+
+struct GenerateOptions {
+  uint32_t max_tokens = 0;  // 0: until the context is full
+  bool raw_bytes = false, ignore_eos = false, show_special = false;
+  Sampling sampling;
+  std::vector<std::string> stop;
+  std::vector<Token> stop_tokens;
+  std::shared_ptr<const CancelFlag> cancel;
+};
+
+enum class Finish { kNone = 0, kStop = 1, kStopString = 2, kLength = 3, kContextFull = 4, kCancelled = 5 };
+
+struct Event {
+  std::string text;
+  Token token = -1;
+  uint32_t index = 0;
+  Finish finish = Finish::kNone;  // other than kNone: the last event
+};
+
+struct Metrics {
+  uint64_t prompt_tokens = 0, cached_tokens = 0, gen_tokens = 0;
+  uint64_t ttft_us = 0, prefill_us = 0, decode_us = 0;
+};
+
+class Session {
+ public:
+  static Result<std::unique_ptr<Session>> make(std::shared_ptr<const LoadedModel> loaded, size_t max_context,
+                                               std::optional<nn::KvType> kv_type);
+  // A second session that goes on from the tokens this one holds.
+  Result<std::unique_ptr<Session>> fork() const;
+
+  // Append tokens; the logits of the last `rows` go to logits [rows][vocab_size]. Fails without effect.
+  Status eval(std::span<const Token> tokens, float* logits, size_t rows);
+  Status rewind(size_t n_tokens);
+
+  // Start an answer to a prompt that is the whole sequence; what the session already holds of it is kept.
+  Status begin(std::vector<Token> prompt, GenerateOptions options);
+  // Work until there is an event (budget_us = 0) or for about budget_us. True once the answer has ended.
+  Result<bool> step(uint32_t budget_us);
+  bool generating() const { return answer_.has_value(); }
+  // The next event, if there is one.
+  std::optional<Event> poll();
+  // End the answer where it is.
+  void stop() {
+    answer_.reset();
+    forward_.drop();
+  }
+
+  size_t length() const { return tokens_.size(); }
+  size_t capacity() const { return kv_.capacity(); }
+  const Metrics& metrics() const { return metrics_; }
+  uint64_t kv_bytes() const { return kv_.bytes(); }
+  uint64_t scratch_bytes() const { return forward_.scratch_bytes() + logits_.size() * sizeof(float); }
+  const LoadedModel& loaded() const { return *loaded_; }
+
+ private:
+  struct Answer {
+    Answer(GenerateOptions o, int32_t vocab_size)
+        : options(std::move(o)), sampler(options.sampling, vocab_size), text(options.stop, options.raw_bytes) {}
+    GenerateOptions options;
+    Sampler sampler;
+    TextStream text;
+    std::vector<Token> pending;  // of the prompt, not yet evaluated; then the token chosen last
+    size_t evaluated = 0;        // of pending
+    uint32_t generated = 0;
+    Clock::time_point began = Clock::now();
+  };
+
+  Session(std::shared_ptr<const LoadedModel> loaded, nn::KvCache kv);
+  Status check(std::span<const Token> tokens) const;
+  const Model& model() const { return *loaded_->model(); }
+  Result<bool> evaluate_pending(std::optional<Clock::time_point> deadline);
+  Status choose();
+  void finish(Finish reason);
+
+  std::shared_ptr<const LoadedModel> loaded_;
+  nn::KvCache kv_;
+  Forward forward_;
+  std::vector<Token> tokens_;  // what the cache holds
+  AlignedBuffer<float> logits_;  // [vocab_size]
+  std::optional<Answer> answer_;
+  std::vector<Event> events_;    // in order; next_event_ is the first not polled
+  size_t next_event_ = 0;
+  Metrics metrics_;
+};
+
+}  // namespace kette

@@ -1,0 +1,184 @@
+// Measures every kernel row that this CPU runs, on one thread: dot rows in GB/s of weights, attention in GFLOP/s,
+// the packing and elementwise kernels in GB/s.   kernel_bench [row or format name]
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "base/cpu_features.h"
+#include "base/float_types.h"
+#include "kernels/kernels.h"
+#include "quant/format.h"
+
+namespace {
+
+using namespace kette;
+using namespace kette::kernels;
+
+// Processor seconds of one call: the best of several stretches, each long enough for the clock. (Processor time, so
+// that other programs on a busy machine cost less.)
+template <class Call>
+double seconds(const Call& call) {
+  call();
+  double best = 1e9;
+  size_t calls = 1;
+  for (int stretch = 0; stretch < 12;) {
+    const std::clock_t start = std::clock();
+    for (size_t i = 0; i < calls; ++i) call();
+    const double took = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+    if (took < 0.004) {
+      calls *= 2;
+      continue;
+    }
+    best = std::min(best, took / static_cast<double>(calls));
+    ++stretch;
+  }
+  return best;
+}
+
+AlignedBuffer<float> random_floats(size_t n) {
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  AlignedBuffer<float> v(n);
+  for (float& f : v.span()) f = normal(random);
+  return v;
+}
+
+// Bytes whose every 16 bits are a small half or bfloat16, so that no scale is infinite.
+AlignedBuffer<uint8_t> random_weight(size_t bytes) {
+  std::mt19937 random(2);
+  AlignedBuffer<uint8_t> v(bytes);
+  for (uint8_t& b : v.span()) b = static_cast<uint8_t>(random() & 0x3fu);
+  return v;
+}
+
+// What a plain read of memory reaches, to compare the dot rows with.
+void bench_read() {
+  AlignedBuffer<uint64_t> data(size_t{12} << 20);
+  std::fill(data.span().begin(), data.span().end(), 1);
+  volatile uint64_t sink = 0;
+  const double t = seconds([&] {
+    uint64_t sum[8] = {};
+    for (size_t i = 0; i < data.size(); i += 8)
+      for (size_t j = 0; j < 8; ++j) sum[j] += data[i + j];
+    sink = sink + sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
+  });
+  std::printf("plain read of 96 MiB: %.1f GB/s\n", static_cast<double>(data.size() * 8) / t * 1e-9);
+}
+
+struct Quantized {
+  AlignedBuffer<float> f32, scale, sum16;
+  AlignedBuffer<int8_t> q;
+  explicit Quantized(size_t k, const VectorKernels& v)
+      : f32(random_floats(k)), scale(k / 32), sum16(k / 16), q(k) {
+    v.quantize(f32.data(), k, q.data(), scale.data(), sum16.data());
+  }
+  Activation view() const { return {f32.data(), q.data(), scale.data(), sum16.data()}; }
+};
+
+void bench_dot(const DotRow& row, const Format& format, const VectorKernels& vector) {
+  struct Shape {
+    const char* where;
+    size_t k, rows, bytes, m;
+  };
+  const Shape shapes[] = {
+      {"memory", 2048, 0, size_t{96} << 20, 1}, {"memory", 4096, 0, size_t{96} << 20, 1},
+      {"memory", 8960, 0, size_t{96} << 20, 1}, {"L2", 2048, 0, size_t{512} << 10, 1},
+      {"L2, m=2", 2048, 0, size_t{512} << 10, 2}, {"L2, m=4", 2048, 0, size_t{512} << 10, 4}};
+  std::printf("%-7s %-5s as %-5s:", std::string(row.isa_name).c_str(), std::string(row.format).c_str(),
+              std::string(format.name).c_str());
+  for (Shape s : shapes) {
+    const size_t row_bytes = format.row_bytes(s.k);
+    s.rows = s.bytes / row_bytes;
+    const AlignedBuffer<uint8_t> weight = random_weight(s.rows * row_bytes);
+    const Quantized x(s.k, vector);
+    const std::vector<Activation> xs(s.m, x.view());
+    AlignedBuffer<float> y(s.rows * s.m);
+    DotArgs args{weight.data(), row_bytes, s.rows,        s.k,               xs.data(),         s.m,
+                 y.data(),      s.rows,    format.decode, format.block_size, format.block_bytes};
+    // In calls of 64 rows, as the thread pool hands them out.
+    const double t = seconds([&] {
+      for (size_t r = 0; r < s.rows; r += 64) {
+        args.weight = weight.data() + r * row_bytes;
+        args.rows = std::min<size_t>(64, s.rows - r);
+        args.y = y.data() + r;
+        row.run(args);
+      }
+    });
+    std::printf("  %s k=%zu %.1f GB/s", s.where, s.k, static_cast<double>(s.rows * row_bytes) / t * 1e-9);
+  }
+  std::printf("\n");
+}
+
+void bench_attend(const VectorRow& row) {
+  struct Shape {
+    size_t rows, head_dim, positions;
+    KvType type;
+  };
+  const Shape shapes[] = {{3, 64, 1024, KvType::kBf16},  {3, 128, 1024, KvType::kF16},  {7, 128, 1024, KvType::kF16},
+                          {7, 128, 1024, KvType::kBf16}, {36, 64, 1024, KvType::kF16},  {36, 128, 1024, KvType::kF16},
+                          {64, 128, 1024, KvType::kF32}, {64, 128, 1024, KvType::kBf16}};
+  for (const Shape& s : shapes) {
+    const AlignedBuffer<float> q = random_floats(s.rows * s.head_dim), kv = random_floats(s.positions * s.head_dim);
+    AlignedBuffer<uint16_t> narrow(kv.size());
+    if (s.type == KvType::kF16) row.kernels->to_f16(kv.data(), kv.size(), narrow.data());
+    if (s.type == KvType::kBf16) row.kernels->to_bf16(kv.data(), kv.size(), narrow.data());
+    const void* data = s.type == KvType::kF32 ? static_cast<const void*>(kv.data()) : narrow.data();
+    const std::vector<uint32_t> visible(s.rows, static_cast<uint32_t>(s.positions));
+    AlignedBuffer<float> out(s.rows * s.head_dim), scratch(KETTE_ATTEND_SCRATCH(s.head_dim, s.rows));
+    const AttendArgs args{q.data(), s.head_dim, visible.data(), s.rows,     data,       data,
+                          s.type,   s.head_dim, 0.1f,           out.data(), s.head_dim, scratch.data()};
+    const double t = seconds([&] { row.kernels->attend(args); });
+    const double flops = 4.0 * static_cast<double>(s.rows * s.head_dim * s.positions);
+    const double bytes = static_cast<double>(2 * s.positions * s.head_dim * (s.type == KvType::kF32 ? 4 : 2));
+    std::printf("%-7s attend rows=%zu head_dim=%zu %s: %.1f GFLOP/s, %.1f GB/s of cache\n",
+                std::string(row.isa_name).c_str(), s.rows, s.head_dim,
+                s.type == KvType::kF32 ? "f32" : s.type == KvType::kF16 ? "f16" : "bf16", flops / t * 1e-9,
+                bytes / t * 1e-9);
+  }
+}
+
+void bench_vector(const VectorRow& row) {
+  const size_t n = 4096;
+  const AlignedBuffer<float> a = random_floats(n), b = random_floats(n), rows = random_floats(16 * n);
+  AlignedBuffer<float> y = random_floats(n), scale(n / 32), sum16(n / 16), panel(64 * n);
+  AlignedBuffer<int8_t> q(n);
+  AlignedBuffer<uint16_t> half(64 * n);
+  const VectorKernels& v = *row.kernels;
+  const auto report = [&](const char* name, size_t floats, double t) {
+    std::printf("%-7s %s: %.2f G numbers/s\n", std::string(row.isa_name).c_str(), name,
+                static_cast<double>(floats) / t * 1e-9);
+  };
+  report("rms_norm", n, seconds([&] { v.rms_norm(a.data(), b.data(), 1e-6f, n, y.data()); }));
+  report("silu_mul", n, seconds([&] { v.silu_mul(a.data(), b.data(), n, y.data()); }));
+  report("quantize", n, seconds([&] { v.quantize(a.data(), n, q.data(), scale.data(), sum16.data()); }));
+  report("to_f16", n, seconds([&] { v.to_f16(a.data(), n, half.data()); }));
+  report("to_bf16", n, seconds([&] { v.to_bf16(a.data(), n, half.data()); }));
+  report("pack_f32", 16 * n, seconds([&] { v.pack_f32(rows.data(), n, n, panel.data(), 64); }));
+  report("pack_bf16", 16 * n, seconds([&] { v.pack_bf16(rows.data(), n, n, half.data(), 64); }));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string_view only = argc > 1 ? argv[1] : "";
+  const Isa isa = detect_isa();
+  const VectorKernels& vector = *vector_rows().back().kernels;
+  bench_read();
+  for (const DotRow& row : dot_rows()) {
+    const Format* format = find_format(row.format == "any" ? "q5_k" : row.format);
+    if (row.isa > isa || format == nullptr) continue;
+    if (only.empty() || only == row.isa_name || only == row.format) bench_dot(row, *format, vector);
+  }
+  for (const VectorRow& row : vector_rows()) {
+    if (row.isa > isa) continue;
+    if (only.empty() || only == row.isa_name || only == "vector") bench_vector(row);
+    if (only.empty() || only == row.isa_name || only == "attend") bench_attend(row);
+  }
+  return 0;
+}

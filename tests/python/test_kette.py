@@ -1,0 +1,414 @@
+"""The Python package against the built library.
+
+Environment: KETTE_LIBRARY, KETTE_GOLDEN_DIR, KETTE_SHARED_DIR (optional, its goldens/ too), KETTE_DEMO_MODEL (optional).
+"""
+import array
+import ctypes
+import gc
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+import kette
+import numpy as np
+from kette import _library
+
+HERE = pathlib.Path(__file__).resolve()
+ROOTS = [pathlib.Path(os.environ.get("KETTE_GOLDEN_DIR") or HERE.parents[1] / "golden")]
+if os.environ.get("KETTE_SHARED_DIR"):
+    ROOTS.append(pathlib.Path(os.environ["KETTE_SHARED_DIR"]) / "goldens")
+DEMO = os.environ.get("KETTE_DEMO_MODEL") or ""
+needs_demo = unittest.skipUnless(os.path.isfile(DEMO), "no demo model")
+
+
+def golden(name):
+    for root in ROOTS:
+        if (root / name).exists():
+            return root / name
+    raise FileNotFoundError(f"no golden {name} in {ROOTS}")
+
+
+TINY = golden("models/llama/gguf/llama-F32.gguf")
+PROMPT = next(p for p in json.loads(golden("models/llama/golden.json").read_text())["prompts"] if p["length"] == 17)
+
+
+class Binding(unittest.TestCase):
+    def test_versions_agree(self):
+        self.assertEqual(".".join(map(str, kette.library_version())), kette.__version__)
+
+    def test_structs_are_those_of_the_header(self):
+        include = HERE.parents[2] / "capi" / "include"
+        compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+        if not compiler or not include.is_dir():
+            self.skipTest("no C compiler or no header")
+        lines = ["#include <kette/kette.h>", "#include <stdio.h>", "int main(void) {"]
+        for struct in _library.STRUCTS:
+            lines.append(f'printf("{struct.c_name} %zu\\n", sizeof({struct.c_name}));')
+            for name, *_ in struct._fields_:
+                size = f"sizeof((({struct.c_name}*)0)->{name})"
+                lines.append(f'printf("{name} %zu %zu\\n", offsetof({struct.c_name}, {name}), {size});')
+        lines.append("return 0; }")
+        with tempfile.TemporaryDirectory() as folder:
+            source = pathlib.Path(folder) / "offsets.c"
+            source.write_text("\n".join(lines))
+            program = pathlib.Path(folder) / "offsets"
+            subprocess.run([compiler, f"-I{include}", "-o", program, source], check=True)
+            told = subprocess.run([program], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+        ours = []
+        for struct in _library.STRUCTS:
+            ours.append(f"{struct.c_name} {ctypes.sizeof(struct)}")
+            for name, *_ in struct._fields_:
+                field = getattr(struct, name)
+                ours.append(f"{name} {field.offset} {field.size}")
+        self.assertEqual(ours, told)
+
+    def test_import_is_silent_and_needs_a_library(self):
+        def run(library):
+            return subprocess.run(
+                [sys.executable, "-c", "import kette, sys; assert 'numpy' not in sys.modules"],
+                env={**os.environ, "KETTE_LIBRARY": library},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+
+        good = run(_library.lib._name)
+        self.assertEqual((good.returncode, good.stdout, good.stderr), (0, "", ""))
+        bad = run("/no/such/libkette.so")
+        self.assertEqual(bad.returncode, 1)
+        self.assertIn("KETTE_LIBRARY", bad.stderr)
+
+    def test_every_status_has_its_exception(self):
+        for code in range(-21, 0):
+            error = _library.error_of(code, "m", 3)
+            self.assertIsNot(type(error), kette.KetteError)
+            self.assertEqual((error.code, error.os_code, str(error)), (code, 3, "m"))
+            self.assertTrue(_library.lib.kette_status_name(code).startswith(b"KETTE_E_"))
+        self.assertEqual(_library.error_of(-99, "new").code, -99)
+
+
+class Models(unittest.TestCase):
+    def test_info(self):
+        with kette.Model(TINY, threads=1) as m:
+            self.assertEqual(m.info["vocab_size"], 288)
+            self.assertEqual(m.info["parameters"], 123200)
+            self.assertIn("architecture", m.info)
+            self.assertGreater(m.info["context_length"], 0)
+
+    def test_missing_and_broken_files(self):
+        with self.assertRaises(kette.KetteError) as caught:
+            kette.Model("/no/such/model.gguf")
+        self.assertIn("model.gguf", str(caught.exception))
+        self.assertIsInstance(caught.exception, (kette.NotFound, kette.IOFailure))
+        with tempfile.TemporaryDirectory() as folder:
+            broken = pathlib.Path(folder) / "broken.gguf"
+            broken.write_bytes(TINY.read_bytes()[:5000])
+            with self.assertRaises((kette.FormatError, kette.CorruptError)):
+                kette.Model(broken)
+
+    def test_bad_arguments(self):
+        for arguments in ({"threads": -1}, {"threads": 10**12}, {"weight_type": "q99"}, {"max_isa": "abacus"}):
+            with self.subTest(**arguments), self.assertRaises(kette.KetteError):
+                kette.Model(TINY, **arguments)
+        with self.assertRaises(TypeError):
+            kette.Model(TINY, threads=1.5)
+        m = kette.Model(TINY, threads=1)
+        with self.assertRaises(kette.InvalidArgument):
+            m.session(kv_type="f8")
+        with self.assertRaises(ValueError):  # InvalidArgument is one
+            m.session(max_context=-1)
+
+    def test_progress(self):
+        seen = []
+        kette.Model(TINY, progress=lambda done, total: seen.append((done, total)))
+        self.assertTrue(seen)
+        self.assertEqual(*seen[-1])
+        with self.assertRaises(kette.HostError):
+            kette.Model(TINY, progress=lambda done, total: False)
+
+        def fail(done, total):
+            raise KeyError("mine")
+
+        with self.assertRaises(KeyError):
+            kette.Model(TINY, progress=fail)
+
+    def test_close(self):
+        m = kette.Model(TINY, threads=1)
+        s = m.session()
+        m.close()
+        m.close()
+        with self.assertRaises(kette.Misuse):
+            m.tokenize("a")
+        self.assertEqual(s.eval([1]).shape, (1, 288))
+        s.close()
+        s.close()
+        with self.assertRaises(kette.Misuse):
+            s.eval([1])
+
+    def test_tokens(self):
+        m = kette.Model(TINY, threads=1)
+        for text in ("", "Hello world", "Grüße, 世界 👋", bytes(range(256)) * 9, "a\0b", "\ud800"):
+            ids = m.tokenize(text)
+            self.assertIsInstance(ids, list)
+            data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+            self.assertEqual(m.detokenize_bytes(ids), data)
+        self.assertEqual(m.detokenize(m.tokenize("Grüße")), "Grüße")
+        self.assertIn("\ufffd", m.detokenize(m.tokenize(b"\xff")))
+        self.assertEqual(m.detokenize(np.array(m.tokenize("array"))), "array")
+        self.assertEqual(m.detokenize([]), "")
+        for wrong in ("abc", [1.5], [[1]], None):
+            with self.subTest(wrong=wrong), self.assertRaises(TypeError):
+                m.detokenize(wrong)
+        with self.assertRaises(kette.InvalidArgument):
+            m.detokenize([2**40])
+        with self.assertRaises(TypeError):
+            m.tokenize(5)
+
+    def test_threads_share_a_model(self):
+        m = kette.Model(TINY, threads=1, exact=True)
+        want = m.session().eval(PROMPT["ids"])
+        got = []
+        threads = [threading.Thread(target=lambda: got.append(m.session().eval(PROMPT["ids"]))) for _ in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.assertEqual(len(got), 4)
+        for logits in got:
+            np.testing.assert_array_equal(logits, want)
+
+    def test_tokenizer_alone(self):
+        m = kette.Model(TINY, threads=1)
+        for path in (TINY, golden("models/llama/hf"), golden("models/llama/hf/tokenizer.json")):
+            with self.subTest(path=path.name), kette.Tokenizer(path) as t:
+                self.assertEqual(t.tokenize("Hello world"), m.tokenize("Hello world"))
+                self.assertEqual(t.detokenize(t.tokenize("Grüße")), "Grüße")
+
+
+class Sessions(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.model = kette.Model(TINY, threads=1, exact=True)
+
+    def greedy(self, session, n=16, **more):
+        return [e.token for e in session.generate(PROMPT["ids"], max_tokens=n, temperature=0, ignore_eos=True, **more)]
+
+    def test_logits_of_every_position(self):
+        want = np.load(golden("models/llama") / PROMPT["logits"])
+        s = self.model.session()
+        got = s.eval(PROMPT["ids"], all_logits=True)
+        self.assertEqual((got.shape, got.dtype), (want.shape, np.float32))
+        self.assertLess(np.abs(got - want).max(), 2e-3)
+        self.assertEqual(s.length, 17)
+        for ids in (PROMPT["ids"], np.array(PROMPT["ids"]), array.array("i", PROMPT["ids"]), iter(PROMPT["ids"])):
+            s.rewind(0)
+            last = s.eval(ids)
+            self.assertEqual(last.shape, (1, 288))
+            self.assertLess(np.abs(last[0] - want[-1]).max(), 2e-3)
+
+    def test_eval_refuses(self):
+        s = self.model.session(max_context=4, kv_type="f32")
+        self.assertEqual(s.capacity, 4)
+        with self.assertRaises(kette.ContextFull):
+            s.eval([1, 2, 3, 4, 5])
+        for ids in ([], [288], [-1]):
+            with self.subTest(ids=ids), self.assertRaises(kette.InvalidArgument):
+                s.eval(ids)
+        self.assertEqual(s.length, 0)
+        with self.assertRaises(kette.InvalidArgument):
+            s.rewind(1)
+
+    def test_greedy_is_the_reference(self):
+        s = self.model.session()
+        self.assertEqual(self.greedy(s, 32), PROMPT["greedy"])
+        self.assertEqual(self.greedy(s, 32), PROMPT["greedy"])
+        self.assertEqual(s.metrics["cached_tokens"], 16)
+
+    def test_events(self):
+        s = self.model.session()
+        answer = s.generate(PROMPT["ids"], max_tokens=3, temperature=0)
+        events = list(answer)
+        self.assertEqual(len(events), 3)
+        self.assertEqual([e.finish_reason for e in events], [None, None, "length"])
+        self.assertEqual(answer.finish_reason, "length")
+        self.assertEqual(list(answer), [])
+        self.assertEqual("".join(e.text for e in events), answer.text())
+
+    def test_stop(self):
+        s = self.model.session()
+        stopped = s.generate(PROMPT["ids"], max_tokens=16, temperature=0, stop_tokens=[PROMPT["greedy"][2]])
+        events = list(stopped)
+        self.assertEqual([e.token for e in events if e.token >= 0], PROMPT["greedy"][:2])
+        self.assertEqual(events[-1].finish_reason, "stop")
+        whole = s.generate(PROMPT["ids"], max_tokens=32, temperature=0, ignore_eos=True).text()
+        needle = next((whole[i : i + 2] for i in range(2, len(whole) - 2) if whole[i : i + 2].isascii()), None)
+        if needle:
+            cut = s.generate(PROMPT["ids"], max_tokens=32, temperature=0, ignore_eos=True, stop=[needle, "never"])
+            self.assertEqual(cut.text(), whole[: whole.index(needle)])
+            self.assertEqual(cut.finish_reason, "stop_string")
+
+    def test_seed(self):
+        s = self.model.session()
+
+        def draw(seed):
+            return [e.token for e in s.generate(PROMPT["ids"], max_tokens=20, temperature=2.0, seed=seed)]
+
+        self.assertEqual(draw(1), draw(1))
+        self.assertNotEqual(draw(1), draw(2))
+        self.assertEqual([e.token for e in s.generate(PROMPT["ids"], 4, temperature=2.0, top_k=1)], PROMPT["greedy"][:4])
+        biased = s.generate(PROMPT["ids"], 3, temperature=0, logit_bias={7: 1000.0})
+        self.assertEqual([e.token for e in biased], [7, 7, 7])
+
+    def test_bad_options(self):
+        s = self.model.session()
+        for options in ({"seed": -1}, {"max_tokens": -1}, {"stop": "a\0b"}, {"top_p": 7.0}, {"temperature": -1.0}):
+            with self.subTest(**options), self.assertRaises(kette.InvalidArgument):
+                s.generate(PROMPT["ids"], **options)
+        with self.assertRaises(TypeError):
+            s.generate(PROMPT["ids"], temprature=1.0)
+        self.assertEqual(self.greedy(s), PROMPT["greedy"][:16])
+
+    def test_left_answers(self):
+        s = self.model.session()
+        for event in s.generate(PROMPT["ids"], temperature=0):
+            break
+        self.assertEqual(self.greedy(s), PROMPT["greedy"][:16])
+        left = s.generate(PROMPT["ids"], temperature=0)
+        next(left)
+        self.assertEqual(self.greedy(s), PROMPT["greedy"][:16])
+        self.assertEqual(list(left), [])
+        left = s.generate(PROMPT["ids"], temperature=0)
+        s.rewind(0)
+        self.assertEqual(list(left), [])
+        left = s.generate(PROMPT["ids"], temperature=0)
+        s.close()
+        self.assertEqual(list(left), [])
+
+    def test_fork(self):
+        s = self.model.session()
+        s.eval(PROMPT["ids"][:10])
+        copy = s.fork()
+        s.rewind(0)
+        self.assertEqual((s.length, copy.length), (0, 10))
+        want = np.load(golden("models/llama") / PROMPT["logits"])[-1]
+        self.assertLess(np.abs(copy.eval(PROMPT["ids"][10:])[0] - want).max(), 2e-3)
+
+    def test_sessions_are_freed_at_once(self):
+        gc.collect()
+        gc.disable()
+        try:
+            freed = []
+            free = _library.lib.kette_session_free
+
+            class Spy:
+                def __call__(self, pointer):
+                    freed.append(pointer)
+                    free(pointer)
+
+            s = self.model.session()
+            s._handle._free = Spy()
+            answer = s.generate(PROMPT["ids"], temperature=0)
+            next(answer)
+            del answer, s
+            self.assertEqual(len(freed), 1)
+        finally:
+            gc.enable()
+
+    @unittest.skipUnless(hasattr(os, "fork"), "no fork")
+    def test_fork_of_the_process(self):
+        s = self.model.session()
+        s.eval([1])
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            told = b"?"
+            try:
+                s.eval([1])
+            except kette.Forked:
+                told = b"F"
+            except BaseException:
+                told = b"E"
+            os.write(writer, told)
+            s.close()
+            os._exit(0)
+        os.close(writer)
+        self.assertEqual(os.read(reader, 1), b"F")
+        os.close(reader)
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
+        self.assertEqual(s.eval([1]).shape, (1, 288))
+
+
+@needs_demo
+class Chats(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.model = kette.Model(DEMO, threads=2)
+
+    def test_render(self):
+        want = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nGrüße<|im_end|>\n"
+        messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Grüße"}]
+        opener = "<|im_start|>assistant\n"
+        self.assertEqual(self.model.render_chat(messages), want + opener)
+        self.assertEqual(self.model.render_chat(messages, add_generation_prompt=False), want)
+        self.assertEqual(self.model.render_chat(messages, now="2026-01-02T03:04:05", unused=1), want + opener)
+        with kette.Tokenizer(DEMO) as t:
+            self.assertEqual(t.render_chat(messages), want + opener)
+        with self.assertRaises(kette.KetteError):
+            self.model.render_chat([5])
+
+    def test_conversation(self):
+        exact = kette.Model(DEMO, threads=2, exact=True)
+        s = exact.session(max_context=512)
+        first = s.chat("What is the capital of France?", max_tokens=30, temperature=0)
+        self.assertIn("Paris", first.text())
+        self.assertEqual(first.finish_reason, "stop")
+        self.assertEqual([m["role"] for m in s.messages], ["user", "assistant"])
+        self.assertEqual(s.messages[-1]["content"], first.text())
+        s.chat("And of Italy?", max_tokens=5, temperature=0).text()
+        self.assertGreater(s.metrics["cached_tokens"], 20)
+        self.assertEqual(len(s.messages), 4)
+        s.chat("Dropped before its first token")
+        with self.assertRaises(kette.InvalidArgument):
+            s.chat("Refused", top_p=7.0)
+        self.assertEqual(len(s.messages), 4)
+        s.chat([{"role": "user", "content": "What is the capital of France?"}], max_tokens=30, temperature=0).text()
+        self.assertEqual(len(s.messages), 2)
+        s.reset()
+        self.assertEqual((s.messages, s.length), ([], 0))
+
+    def test_text_prompts_know_special_tokens(self):
+        s = self.model.session(max_context=256)
+        next(s.generate("<|im_start|>user\nHi<|im_end|>\n", max_tokens=1, temperature=0))
+        want = self.model.tokenize("<|im_start|>user\nHi<|im_end|>\n", parse_special=True)
+        self.assertEqual(s.metrics["prompt_tokens"], len(want))
+        self.assertEqual(want[0], self.model.tokenize("<|im_start|>", parse_special=True)[0])
+        self.assertGreater(len(self.model.tokenize("<|im_start|>")), 1)
+
+    def test_ctrl_c(self):
+        s = self.model.session()
+        long = self.model.tokenize("The quick brown fox jumps over the lazy dog. " * 400)
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+        try:
+            timer.start()
+            start = time.monotonic()
+            with self.assertRaises(KeyboardInterrupt):
+                for _ in s.generate(long[: s.capacity - 1], temperature=0, ignore_eos=True):
+                    pass
+            self.assertLess(time.monotonic() - start, 2)
+        finally:
+            timer.cancel()
+            signal.signal(signal.SIGINT, before)
+        self.assertEqual(len(list(s.generate([1, 2, 3], max_tokens=2, temperature=0, ignore_eos=True))), 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
