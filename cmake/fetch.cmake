@@ -130,7 +130,8 @@ function(kette_fetch_from_mirror file error path sha256)
   set(tried "")
   foreach(mirror IN LISTS mirrors)
     foreach(component IN ITEMS main universe)
-      string(REGEX REPLACE "/*$" "/pool/${component}/${path}" uri "${mirror}")
+      string(REGEX REPLACE "/+$" "" uri "${mirror}")
+      string(APPEND uri "/pool/${component}/${path}")
       set(log "")
       if(KETTE_APT_HELPER)  # honours apt's proxies and certificates
         execute_process(COMMAND "${KETTE_APT_HELPER}" -o "APT::Sandbox::User=" -o Acquire::http::Timeout=20 -o Acquire::Retries=2
