@@ -83,7 +83,7 @@ class Compiler : public ExpressionCompiler {
 
   void close(Block::Kind kind, std::string_view word) {
     if (blocks_.empty() || blocks_.back().kind != kind)
-      return fail("unexpected '" + std::string(word) + "'" + expected_end());
+      return fail(fmt::format("unexpected '{}'{}", word, expected_end()));
     Block block = std::move(blocks_.back());
     blocks_.pop_back();
     switch (kind) {
@@ -202,7 +202,7 @@ class Compiler : public ExpressionCompiler {
         break;
       }
     }
-    fail("'" + std::string(word) + "' outside a loop");
+    fail(fmt::format("'{}' outside a loop", word));
   }
 
   // Code that stores the value on the stack: into a name, a namespace's attribute, or item by item into several.

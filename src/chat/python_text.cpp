@@ -245,13 +245,13 @@ std::string float_repr(double value) {
   const std::string sign = digits[0] == '-' ? "-" : "";
   std::erase_if(digits, [](char c) { return c == '-' || c == '.'; });
   if (exponent < -4 || exponent >= 16) {
-    if (digits.size() > 1) digits.insert(1, ".");
+    if (digits.size() > 1) digits.insert(1, 1, '.');
     return fmt::format("{}{}e{}{:02}", sign, digits, exponent < 0 ? '-' : '+', std::abs(exponent));
   }
-  if (exponent < 0) return sign + "0." + std::string(static_cast<size_t>(-exponent - 1), '0') + digits;
+  if (exponent < 0) return fmt::format("{}0.{}{}", sign, std::string(static_cast<size_t>(-exponent - 1), '0'), digits);
   const auto whole = static_cast<size_t>(exponent) + 1;
-  if (digits.size() <= whole) return sign + digits + std::string(whole - digits.size(), '0') + ".0";
-  return sign + digits.insert(whole, ".");
+  if (digits.size() <= whole) return fmt::format("{}{}{}.0", sign, digits, std::string(whole - digits.size(), '0'));
+  return sign + digits.insert(whole, 1, '.');
 }
 
 void write_repr(Runtime& rt, const Value& value, TextBuilder& out) {

@@ -4,6 +4,12 @@
 #include <cmath>
 
 namespace kette::jinja {
+
+// Out of line: inlined into every copy's end it is much code, in which GCC 12 sees objects at the addresses of booleans.
+void Value::drop(Object* object) {
+  if (--object->refs == 0) delete object;
+}
+
 namespace {
 
 constexpr size_t kIndexedFrom = 8;  // entries; below, a linear search is as good

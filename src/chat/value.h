@@ -117,8 +117,9 @@ class Value {
     if (counted()) ++payload_.object->refs;
   }
   void release() {
-    if (counted() && --payload_.object->refs == 0) delete payload_.object;
+    if (counted()) drop(payload_.object);
   }
+  static void drop(Object* object);
 
   Kind kind_ = Kind::kMissing;
   union {
