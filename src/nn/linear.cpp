@@ -10,8 +10,6 @@ using kernels::kPanelWidth;
 using kernels::PanelMultiply;
 using kernels::PanelType;
 
-// Up to this many rows the dot kernels, which read each weight once per row, beat decoding it into a panel.
-constexpr size_t kFewRows = 8;
 constexpr size_t kDotRows = 16;  // rows of x that one call of a dot kernel takes
 
 // The activation in the forms that the products' dot kernels read.

@@ -31,6 +31,9 @@ struct Linear {
   size_t out() const { return weight.rows; }
 };
 
+// Up to this many rows the dot kernels, which read each weight once per row, beat decoding it into a panel.
+inline constexpr size_t kFewRows = 8;
+
 Linear make_linear(const Weight& weight, std::vector<float> bias, const kernels::Kernels& kernels, Mode mode);
 
 struct Product {

@@ -92,6 +92,8 @@ Status Session::begin(std::vector<Token> prompt, GenerateOptions options) {
   const auto vocab_size = static_cast<int32_t>(model().shape().vocab_size);
   KETTE_TRY(validate(options.sampling, vocab_size));
   KETTE_TRY(check(options.stop_tokens).within("stop_tokens"));
+  if (options.max_draft > kMaxDraft)
+    return error(Code::kInvalidArgument, "max_draft: {}, expected at most {}", options.max_draft, kMaxDraft);
   for (const std::string& stop : options.stop)
     if (stop.empty()) return error(Code::kInvalidArgument, "a stop string is empty");
   Answer answer(std::move(options), vocab_size);
@@ -136,29 +138,55 @@ Result<bool> Session::step(uint32_t budget_us) {
   return true;
 }
 
-// Bring the pending tokens into the cache; true when the logits of the last are there.
+// Bring the pending tokens into the cache; true when the logits of the last, and of the token before each guess, are
+// there.
 Result<bool> Session::evaluate_pending(std::optional<Clock::time_point> deadline) {
   Answer& a = *answer_;
   while (a.evaluated < a.pending.size()) {
     const size_t n = std::min(deadline ? kBudgetRows : Forward::kMaxRows, a.pending.size() - a.evaluated);
     if (!forward_.under_way()) {
       const bool last = a.evaluated + n == a.pending.size();
-      forward_.begin({a.pending.data() + a.evaluated, n}, kv_, length(), logits_.data(), last ? 1 : 0);
+      const size_t wanted = last ? 1 + a.drafted : 0, vocab_size = model().shape().vocab_size;
+      if (logits_.size() < wanted * vocab_size) logits_ = AlignedBuffer<float>(wanted * vocab_size);
+      forward_.begin({a.pending.data() + a.evaluated, n}, kv_, length(), logits_.data(), wanted);
     }
     KETTE_ASSIGN(const bool done, forward_.run(deadline, a.options.cancel.get()));
     if (!done) return false;
     const size_t took = forward_.rows();
-    tokens_.insert(tokens_.end(), a.pending.begin() + static_cast<ptrdiff_t>(a.evaluated),
-                   a.pending.begin() + static_cast<ptrdiff_t>(a.evaluated + took));
     a.evaluated += took;
+    // A guess stands once the model has chosen it too.
+    const size_t sure = std::min(a.evaluated, a.pending.size() - a.drafted);
+    tokens_.insert(tokens_.end(), a.pending.begin() + static_cast<ptrdiff_t>(a.evaluated - took),
+                   a.pending.begin() + static_cast<ptrdiff_t>(sure));
   }
   return true;
 }
 
-// Sample the next token, show it, and decide whether the answer goes on.
+// Sample the next token, show it, and decide whether the answer goes on; where it is the one that was guessed, the
+// logits after it are there already.
 Status Session::choose() {
   Answer& a = *answer_;
-  KETTE_ASSIGN(const Token token, a.sampler.sample(logits_.span()));
+  const size_t vocab_size = model().shape().vocab_size;
+  const std::span<const Token> guesses = std::span(a.pending).last(a.drafted);
+  metrics_.drafted_tokens += guesses.size();
+  Token token = -1;
+  size_t row = 0;
+  for (bool right = true; right; ++row) {
+    KETTE_ASSIGN(token, a.sampler.sample(logits_.span().subspan(row * vocab_size, vocab_size)));
+    if (!emit(token)) return {};
+    right = row < guesses.size() && token == guesses[row];
+    if (!right) continue;
+    tokens_.push_back(token);
+    ++metrics_.accepted_tokens;
+  }
+  if (a.generated > row) a.governor.record(guesses.size(), row, microseconds_since(a.step_began));  // not the prompt's
+  a.step_began = Clock::now();
+  draft(token);
+  return {};
+}
+
+bool Session::emit(Token token) {
+  Answer& a = *answer_;
   a.sampler.accept(token);
   ++a.generated;
   metrics_.gen_tokens = a.generated;
@@ -174,18 +202,33 @@ Status Session::choose() {
   }
   if (ends) {
     finish(Finish::kStop);
-    return {};
+    return false;
   }
   events_.push_back({a.text.push(bytes), token, a.generated, Finish::kNone});
-  a.pending.assign(1, token);
-  a.evaluated = 0;
   if (a.text.stopped())
     finish(Finish::kStopString);
   else if (a.options.max_tokens > 0 && a.generated >= a.options.max_tokens)
     finish(Finish::kLength);
   else if (length() >= capacity())
     finish(Finish::kContextFull);
-  return {};
+  return answer_.has_value();
+}
+
+// The next pass: the token chosen last, and what is guessed to come after it.
+void Session::draft(Token chosen) {
+  Answer& a = *answer_;
+  a.pending.assign(1, chosen);
+  a.evaluated = 0;
+  a.drafted = 0;
+  if (a.options.speculation == Speculation::kOff || !a.governor.allows()) return;
+  size_t most = std::min<size_t>(a.options.max_draft, capacity() - length() - 1);
+  if (a.options.max_tokens > 0) most = std::min<size_t>(most, a.options.max_tokens - a.generated - 1);
+  if (most == 0) return;
+  tokens_.push_back(chosen);  // for the look-up alone: it is not evaluated yet
+  const std::span<const Token> guesses = look_up(tokens_, most);
+  a.pending.insert(a.pending.end(), guesses.begin(), guesses.end());
+  a.drafted = guesses.size();
+  tokens_.pop_back();
 }
 
 void Session::finish(Finish reason) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "nn/kv_cache.h"
+#include "runtime/drafter.h"
 #include "runtime/forward.h"
 #include "runtime/loaded_model.h"
 #include "runtime/text_stream.h"
@@ -14,12 +15,17 @@
 
 namespace kette {
 
+// Who guesses tokens ahead. Every guess is checked: the tokens are the same with and without.
+enum class Speculation { kOff, kLookUp };
+
 struct GenerateOptions {
   uint32_t max_tokens = 0;  // 0: until the context is full
   bool raw_bytes = false, ignore_eos = false, show_special = false;
   Sampling sampling;
   std::vector<std::string> stop;
   std::vector<Token> stop_tokens;
+  Speculation speculation = Speculation::kOff;
+  uint32_t max_draft = 4;  // guesses at a time, at most Session::kMaxDraft
   std::shared_ptr<const CancelFlag> cancel;
 };
 
@@ -34,11 +40,15 @@ struct Event {
 
 struct Metrics {
   uint64_t prompt_tokens = 0, cached_tokens = 0, gen_tokens = 0;
+  uint64_t drafted_tokens = 0, accepted_tokens = 0;
   uint64_t ttft_us = 0, prefill_us = 0, decode_us = 0;
 };
 
 class Session {
  public:
+  // So many guesses and the token before them are still few rows: each row's bits do not depend on the others.
+  static constexpr uint32_t kMaxDraft = nn::kFewRows - 1;
+
   static Result<std::unique_ptr<Session>> make(std::shared_ptr<const LoadedModel> loaded, size_t max_context,
                                                std::optional<nn::KvType> kv_type);
   // A second session that goes on from the tokens this one holds.
@@ -75,8 +85,11 @@ class Session {
     GenerateOptions options;
     Sampler sampler;
     TextStream text;
-    std::vector<Token> pending;  // of the prompt, not yet evaluated; then the token chosen last
+    std::vector<Token> pending;  // of the prompt, not yet evaluated; then the token chosen last and guesses after it
+    size_t drafted = 0;          // how many of pending are guesses
     size_t evaluated = 0;        // of pending
+    DraftGovernor governor;
+    Clock::time_point step_began = Clock::now();
     uint32_t generated = 0;
     Clock::time_point began = Clock::now();
   };
@@ -86,13 +99,16 @@ class Session {
   const Model& model() const { return *loaded_->model(); }
   Result<bool> evaluate_pending(std::optional<Clock::time_point> deadline);
   Status choose();
+  // Show a chosen token; false if the answer ends with it.
+  bool emit(Token token);
+  void draft(Token chosen);
   void finish(Finish reason);
 
   std::shared_ptr<const LoadedModel> loaded_;
   nn::KvCache kv_;
   Forward forward_;
   std::vector<Token> tokens_;  // what the cache holds
-  AlignedBuffer<float> logits_;  // [vocab_size]
+  AlignedBuffer<float> logits_;  // [1 + guesses][vocab_size]
   std::optional<Answer> answer_;
   std::vector<Event> events_;    // in order; next_event_ is the first not polled
   size_t next_event_ = 0;
