@@ -43,7 +43,7 @@ class DenseDecoder final : public Model {
     const nn::Arena::Mark mark(step.arena);
     const nn::Tensor normed = step.arena.tensor(x.rows, x.cols);
     norm_(step, x, normed);
-    multiply(step, normed, std::array{nn::Product{&lm_head_, logits}});
+    multiply(step, std::array{nn::Product{&lm_head_, normed, logits}});
   }
 
  private:

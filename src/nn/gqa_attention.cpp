@@ -22,12 +22,12 @@ void GqaAttention::add(Step& step, const Tensor& normed, const Batch& batch, siz
   const Tensor q = step.arena.tensor(x.rows, num_heads * head_dim);
   const Tensor k = step.arena.tensor(x.rows, num_kv_heads * head_dim);
   const Tensor v = step.arena.tensor(x.rows, num_kv_heads * head_dim);
-  multiply(step, normed, std::array{Product{&q_proj, q}, Product{&k_proj, k}, Product{&v_proj, v}});
+  multiply(step, std::array{Product{&q_proj, normed, q}, Product{&k_proj, normed, k}, Product{&v_proj, normed, v}});
   rotate_and_store(step, batch, layer, q, k, v);
   const Tensor heads = step.arena.tensor(x.rows, num_heads * head_dim);
   attend(step, batch, layer, q, heads);
   const Tensor y = step.arena.tensor(x.rows, x.cols);
-  multiply(step, heads, std::array{Product{&o_proj, y}});
+  multiply(step, std::array{Product{&o_proj, heads, y}});
   add_rows(step, y, x);
 }
 

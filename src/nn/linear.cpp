@@ -12,75 +12,117 @@ using kernels::PanelType;
 
 constexpr size_t kDotRows = 16;  // rows of x that one call of a dot kernel takes
 
-// The activation in the forms that the products' dot kernels read.
-std::vector<kernels::Activation> prepare(Step& step, const Tensor& x, std::span<const Product> products) {
-  std::vector<kernels::Activation> forms(x.rows);
-  bool integer = false;
-  for (const Product& p : products) integer |= p.linear->dot->form == kernels::Form::kQ8;
-  for (size_t i = 0; i < x.rows; ++i) forms[i].f32 = x.row(i);
-  if (!integer) return forms;
-  auto* q = step.arena.take<int8_t>(x.rows * x.cols);
-  auto* scale = step.arena.take<float>(x.rows * x.cols / 32);
-  auto* sum16 = step.arena.take<float>(x.rows * x.cols / 16);
-  step.parallel_rows(x.rows, 4, [&](size_t first, size_t last) {
-    for (size_t i = first; i < last; ++i) {
-      forms[i].q = q + i * x.cols;
-      forms[i].scale = scale + i * (x.cols / 32);
-      forms[i].sum16 = sum16 + i * (x.cols / 16);
-      step.vector().quantize(x.row(i), x.cols, q + i * x.cols, scale + i * (x.cols / 32), sum16 + i * (x.cols / 16));
-    }
-  });
-  return forms;
-}
+// One input of one or more products, in the forms that their kernels read.
+struct Input {
+  Tensor x;
+  bool dot = false, quantize = false, narrow = false;  // which forms
+  kernels::Activation* forms = nullptr;                // [rows], for dot kernels
+  int8_t* q = nullptr;                                 // [rows][cols], and what else quantizing gives
+  float *scale = nullptr, *sum16 = nullptr;            // [rows][cols / 32], [rows][cols / 16]
+  uint16_t* narrowed = nullptr;                        // [rows][padded()], for bfloat16 panels
 
-void add_bias(Step& step, const Product& p, size_t first, size_t last) {
-  if (p.linear->bias.empty()) return;
-  for (size_t i = 0; i < p.y.rows; ++i) step.vector().add(p.linear->bias.data() + first, last - first, p.y.row(i) + first);
-}
-
-// A stretch of one product's output columns.
-struct Piece {
-  const Product* product;
-  size_t first, last;
+  size_t padded() const { return (x.cols + 1) / 2 * 2; }  // those hold pairs of columns
 };
 
-// Cut the products into pieces of about `columns`, in order.
-std::vector<Piece> cut(std::span<const Product> products, size_t columns) {
-  std::vector<Piece> pieces;
-  for (const Product& p : products)
-    for (size_t first = 0; first < p.linear->out(); first += columns)
-      pieces.push_back({&p, first, std::min(first + columns, p.linear->out())});
-  return pieces;
+// One product, and how it is taken.
+struct Job {
+  const Product* product;
+  Input* input;
+  bool few;        // by dot kernels, otherwise by panels
+  size_t columns;  // of the result in one piece of work
+};
+
+// The jobs of the products, and their distinct inputs: how many of those.
+size_t plan(Step& step, std::span<const Product> products, Job* jobs, Input* inputs) {
+  size_t n = 0;
+  for (const Product& p : products) {
+    size_t i = n;  // what is shared was mostly seen last
+    while (i > 0 && (inputs[i - 1].x.data != p.x.data || inputs[i - 1].x.rows != p.x.rows)) --i;
+    if (i == 0) inputs[n++] = {.x = p.x};
+    Input& input = inputs[i == 0 ? n - 1 : i - 1];
+    // Exact sums are taken by the panels alone, deterministic ones by the dot kernels alone: one order for any number
+    // of rows.
+    const bool few = step.mode == Mode::kDeterministic || (step.mode == Mode::kFast && p.x.rows <= kFewRows);
+    for (const Linear* linear : {p.linear, p.gate}) {
+      if (linear == nullptr) continue;
+      input.dot |= few;
+      input.quantize |= few && linear->dot->form == kernels::Form::kQ8;
+      input.narrow |= !few && linear->panel->type() == PanelType::kBf16;
+    }
+    *jobs++ = {&p, &input, few, kPanelWidth};
+  }
+  return n;
 }
 
-void multiply_few(Step& step, const Tensor& x, std::span<const Product> products) {
-  const std::vector<kernels::Activation> forms = prepare(step, x, products);
-  size_t out = 0;
-  for (const Product& p : products) out += p.linear->out();
-  // Enough pieces that threads end together, each large enough (a few microseconds) to be worth taking.
-  const size_t columns = std::clamp<size_t>(out / (step.executor.width() * 8) / 8 * 8, 16, 256);
-  const std::vector<Piece> pieces = cut(products, columns);
-  step.executor.parallel_for(static_cast<uint32_t>(pieces.size()), [&](uint32_t i, uint32_t) {
-    const Piece& piece = pieces[i];
-    const Linear& linear = *piece.product->linear;
-    const Weight& w = linear.weight;
-    kernels::DotArgs args{};
-    args.weight = reinterpret_cast<const uint8_t*>(w.row(piece.first));
-    args.row_bytes = w.format->row_bytes(w.cols);
-    args.rows = piece.last - piece.first;
-    args.k = w.cols;
-    args.y_stride = piece.product->y.stride;
-    args.decode = w.format->decode;
-    args.block_size = w.format->block_size;
-    args.block_bytes = w.format->block_bytes;
-    for (size_t row = 0; row < x.rows; row += kDotRows) {
-      args.x = forms.data() + row;
-      args.m = std::min(kDotRows, x.rows - row);
-      args.y = piece.product->y.row(row) + piece.first;
-      linear.dot->run(args);
+void prepare_row(Step& step, const Input& input, size_t i) {
+  const size_t cols = input.x.cols;
+  if (input.quantize)
+    step.vector().quantize(input.x.row(i), cols, input.q + i * cols, input.scale + i * (cols / 32),
+                           input.sum16 + i * (cols / 16));
+  if (!input.narrow) return;
+  uint16_t* to = input.narrowed + i * input.padded();
+  step.vector().to_bf16(input.x.row(i), cols, to);
+  if (cols % 2 != 0) to[cols] = 0;
+}
+
+void prepare(Step& step, std::span<Input> inputs) {
+  size_t rows = 0, numbers = 0;
+  for (Input& input : inputs) {
+    const Tensor& x = input.x;
+    if (input.quantize) {
+      input.q = step.arena.take<int8_t>(x.rows * x.cols);
+      input.scale = step.arena.take<float>(x.rows * x.cols / 32);
+      input.sum16 = step.arena.take<float>(x.rows * x.cols / 16);
     }
-    add_bias(step, *piece.product, piece.first, piece.last);
+    if (input.dot) {
+      input.forms = step.arena.take<kernels::Activation>(x.rows);
+      for (size_t i = 0; i < x.rows; ++i) {
+        input.forms[i] = {x.row(i), nullptr, nullptr, nullptr};
+        if (!input.quantize) continue;
+        input.forms[i].q = input.q + i * x.cols;
+        input.forms[i].scale = input.scale + i * (x.cols / 32);
+        input.forms[i].sum16 = input.sum16 + i * (x.cols / 16);
+      }
+    }
+    if (input.narrow) input.narrowed = step.arena.take<uint16_t>(x.rows * input.padded());
+    if (!input.quantize && !input.narrow) continue;
+    rows += x.rows;
+    numbers += x.rows * x.cols;
+  }
+  if (rows == 0) return;
+  // A piece of some 8,192 numbers is worth handing out.
+  step.parallel_rows(rows, std::max<size_t>(8192 * rows / numbers, 1), [&](size_t first, size_t last) {
+    size_t begin = 0;  // of an input's rows among all that are prepared
+    for (const Input& input : inputs) {
+      if (!input.quantize && !input.narrow) continue;
+      const size_t end = begin + input.x.rows;
+      for (size_t i = std::max(first, begin); i < std::min(last, end); ++i) prepare_row(step, input, i - begin);
+      begin = end;
+    }
   });
+}
+
+void add_bias(Step& step, const Linear& linear, size_t first, const Tensor& y) {
+  if (linear.bias.empty()) return;
+  for (size_t i = 0; i < y.rows; ++i) step.vector().add(linear.bias.data() + first, y.cols, y.row(i));
+}
+
+// Columns [first, first + y.cols) of the result's rows [row, row + y.rows), at most kDotRows -> y.
+void multiply_few(const Linear& linear, const Input& input, size_t row, size_t first, const Tensor& y) {
+  const Weight& w = linear.weight;
+  kernels::DotArgs args{};
+  args.weight = reinterpret_cast<const uint8_t*>(w.row(first));
+  args.row_bytes = w.format->row_bytes(w.cols);
+  args.rows = y.cols;
+  args.k = w.cols;
+  args.x = input.forms + row;
+  args.m = y.rows;
+  args.y = y.data;
+  args.y_stride = y.stride;
+  args.decode = w.format->decode;
+  args.block_size = w.format->block_size;
+  args.block_bytes = w.format->block_bytes;
+  linear.dot->run(args);
 }
 
 // Decode weight rows [first, last) at columns [k0, k0 + n) into a panel; columns past the weight's last are zero.
@@ -105,49 +147,53 @@ void fill_panel(Step& step, const Weight& w, size_t first, size_t last, size_t k
   }
 }
 
-// Activation rows as bfloat16, padded to an even number of columns: [rows][padded].
-const uint16_t* narrow(Step& step, const Tensor& x, size_t padded) {
-  auto* out = step.arena.take<uint16_t>(x.rows * padded);
-  step.parallel_rows(x.rows, 4, [&](size_t first, size_t last) {
-    for (size_t i = first; i < last; ++i) {
-      step.vector().to_bf16(x.row(i), x.cols, out + i * padded);
-      if (padded > x.cols) out[i * padded + x.cols] = 0;
-    }
-  });
-  return out;
+// Columns [first, first + y.cols) of the result, at most kPanelWidth -> y.
+Status multiply_many(Step& step, const Linear& linear, const Input& input, size_t first, const Tensor& y,
+                     WorkerScratch& scratch) {
+  PanelMultiply& panel = *linear.panel;
+  const bool bf16 = panel.type() == PanelType::kBf16;
+  const size_t columns = bf16 ? input.padded() : input.x.cols;
+  kernels::PanelArgs args{};
+  args.a_stride = bf16 ? columns : input.x.stride;
+  args.m = y.rows;
+  args.panel = scratch.panel.data();
+  args.width = y.cols;
+  args.c = y.data;
+  args.c_stride = y.stride;
+  args.scratch = scratch.multiply.data();
+  Status status;
+  for (size_t k0 = 0; k0 < columns && status.ok(); k0 += kPanelDepth) {
+    args.k = std::min(kPanelDepth, columns - k0);
+    fill_panel(step, linear.weight, first, first + y.cols, k0, args.k, panel.type(), scratch);
+    args.a = bf16 ? static_cast<const void*>(input.narrowed + k0) : static_cast<const void*>(input.x.data + k0);
+    args.add = k0 > 0;
+    status = panel.multiply(args);
+  }
+  panel.leave_thread();
+  return status;
 }
 
-void multiply_many(Step& step, const Tensor& x, std::span<const Product> products) {
-  const size_t padded = (x.cols + 1) / 2 * 2;  // bf16 panels hold pairs of columns
-  const uint16_t* narrowed = nullptr;
-  for (const Product& p : products)
-    if (p.linear->panel->type() == PanelType::kBf16 && narrowed == nullptr) narrowed = narrow(step, x, padded);
-  const std::vector<Piece> pieces = cut(products, kPanelWidth);
-  step.executor.parallel_for(static_cast<uint32_t>(pieces.size()), [&](uint32_t i, uint32_t worker) {
-    const Piece& piece = pieces[i];
-    const Weight& w = piece.product->linear->weight;
-    PanelMultiply& panel = *piece.product->linear->panel;
-    WorkerScratch& scratch = step.worker(worker);
-    const bool bf16 = panel.type() == PanelType::kBf16;
-    const size_t columns = bf16 ? padded : x.cols;
-    kernels::PanelArgs args{};
-    args.a_stride = bf16 ? padded : x.stride;
-    args.m = x.rows;
-    args.panel = scratch.panel.data();
-    args.width = piece.last - piece.first;
-    args.c = piece.product->y.data + piece.first;
-    args.c_stride = piece.product->y.stride;
-    args.scratch = scratch.multiply.data();
-    for (size_t k0 = 0; k0 < columns; k0 += kPanelDepth) {
-      args.k = std::min(kPanelDepth, columns - k0);
-      fill_panel(step, w, piece.first, piece.last, k0, args.k, panel.type(), scratch);
-      args.a = bf16 ? static_cast<const void*>(narrowed + k0) : static_cast<const void*>(x.data + k0);
-      args.add = k0 > 0;
-      if (Status status = panel.multiply(args); !status.ok()) return step.fail(std::move(status));
+// Columns [first, last) of a job's result.
+void multiply_piece(Step& step, const Job& job, size_t first, size_t last, float* gate_scratch,
+                    WorkerScratch& scratch) {
+  const Product& p = *job.product;
+  const size_t rows = p.x.rows, most = job.few ? kDotRows : rows, cols = last - first;
+  const auto multiply = [&](const Linear& linear, size_t row, const Tensor& y) {
+    if (job.few) {
+      multiply_few(linear, *job.input, row, first, y);
+    } else if (Status s = multiply_many(step, linear, *job.input, first, y, scratch); !s.ok()) {
+      step.fail(std::move(s));
     }
-    panel.leave_thread();
-    add_bias(step, *piece.product, piece.first, piece.last);
-  });
+    add_bias(step, linear, first, y);
+  };
+  for (size_t row = 0; row < rows; row += most) {
+    const Tensor y{p.y.row(row) + first, std::min(most, rows - row), cols, p.y.stride};
+    multiply(*p.linear, row, y);
+    if (p.gate == nullptr) continue;
+    const Tensor gate{gate_scratch, y.rows, cols, cols};
+    multiply(*p.gate, row, gate);
+    for (size_t i = 0; i < y.rows; ++i) step.vector().silu_mul(gate.row(i), y.row(i), cols, y.row(i));
+  }
 }
 
 }  // namespace
@@ -160,12 +206,36 @@ Linear make_linear(const Weight& weight, std::vector<float> bias, const kernels:
           narrow ? kernels.fast_panel.get() : kernels.exact_panel.get()};
 }
 
-void multiply(Step& step, const Tensor& x, std::span<const Product> products) {
+void multiply(Step& step, std::span<const Product> products) {
   const Arena::Mark mark(step.arena);
-  // Exact sums are taken by the panels alone, deterministic ones by the dot kernels alone: one order for any number
-  // of rows.
-  const bool few = step.mode == Mode::kDeterministic || (step.mode == Mode::kFast && x.rows <= kFewRows);
-  few ? multiply_few(step, x, products) : multiply_many(step, x, products);
+  Job* jobs = step.arena.take<Job>(products.size());
+  Input* inputs = step.arena.take<Input>(products.size());
+  prepare(step, {inputs, plan(step, products, jobs, inputs)});
+
+  size_t few_out = 0;
+  for (size_t j = 0; j < products.size(); ++j) few_out += jobs[j].few ? products[j].linear->out() : 0;
+  // Enough pieces that threads end together, each large enough (a few microseconds) to be worth taking.
+  const size_t few_columns = std::clamp<size_t>(few_out / (step.executor.width() * 8) / 8 * 8, 16, 256);
+  size_t pieces = 0, gate_numbers = 0;
+  for (size_t j = 0; j < products.size(); ++j) {
+    if (jobs[j].few) jobs[j].columns = few_columns;
+    pieces += (products[j].linear->out() + jobs[j].columns - 1) / jobs[j].columns;
+    if (products[j].gate != nullptr)
+      gate_numbers = std::max(gate_numbers, jobs[j].columns * (jobs[j].few ? kDotRows : products[j].x.rows));
+  }
+  struct Piece {
+    const Job* job;
+    size_t first;
+  };
+  Piece* piece = step.arena.take<Piece>(pieces);
+  for (size_t j = 0, n = 0; j < products.size(); ++j)
+    for (size_t first = 0; first < products[j].linear->out(); first += jobs[j].columns) piece[n++] = {&jobs[j], first};
+  const Tensor gates = step.arena.tensor(step.executor.width(), (gate_numbers + 15) / 16 * 16);  // no shared lines
+  step.executor.parallel_for(static_cast<uint32_t>(pieces), [&](uint32_t i, uint32_t worker) {
+    const auto [job, first] = piece[i];
+    const size_t last = std::min(first + job->columns, job->product->linear->out());
+    multiply_piece(step, *job, first, last, gates.row(worker), step.worker(worker));
+  });
 }
 
 void add_rows(Step& step, const Tensor& x, const Tensor& y) {

@@ -36,13 +36,17 @@ inline constexpr size_t kFewRows = 8;
 
 Linear make_linear(const Weight& weight, std::vector<float> bias, const kernels::Kernels& kernels, Mode mode);
 
+// y = linear(x), or y = silu(gate(x)) * linear(x) where there is a gate, of linear's shape.
 struct Product {
   const Linear* linear;
-  Tensor y;  // [x.rows, linear->out()]
+  Tensor x;  // [rows, linear->in()]
+  Tensor y;  // [rows, linear->out()]
+  const Linear* gate = nullptr;
 };
 
-// Every product of one input, as one parallel stretch of work (the input is rounded and packed once).
-void multiply(Step& step, const Tensor& x, std::span<const Product> products);
+// Every product, as one parallel stretch of work. An input that several of them share (the same data and rows) is
+// rounded and packed once.
+void multiply(Step& step, std::span<const Product> products);
 
 // y += x, row by row.
 void add_rows(Step& step, const Tensor& x, const Tensor& y);
