@@ -38,7 +38,7 @@ struct Checkpoint::Impl {
     KETTE_ASSIGN(config, config_from_gguf(*gguf, *row));
     tensors.reserve(gguf->tensors().size());
     for (const GgufTensor& t : gguf->tensors()) {
-      tensors.push_back({canonical_tensor_name(t.name), t.type, t.shape, t.bytes, &gguf->shard(t.shard), t.offset,
+      tensors.push_back({canonical_tensor_name(t.name, row->gguf), t.type, t.shape, t.bytes, &gguf->shard(t.shard), t.offset,
                          row->interleaved_qk && is_qk_projection(t.name)});
     }
     if (const auto twice = by_name.build(tensors.size(), name_at())) {

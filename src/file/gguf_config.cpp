@@ -16,6 +16,17 @@ class Translator {
     return copy(name, hf, &Gguf::integer, "an integer");
   }
   Result<bool> real(std::string_view name, std::string_view hf) { return copy(name, hf, &Gguf::real, "a number"); }
+  Result<bool> boolean(std::string_view name, std::string_view hf) {
+    return copy(name, hf, &Gguf::boolean, "true or false");
+  }
+  Result<bool> row(const GgufConfigKey& row) {
+    switch (row.kind) {
+      case GgufConfigKey::Kind::kInteger: return integer(row.gguf, row.hf);
+      case GgufConfigKey::Kind::kReal: return real(row.gguf, row.hf);
+      case GgufConfigKey::Kind::kBoolean: return boolean(row.gguf, row.hf);
+    }
+    return false;
+  }
 
   Config config;
 
@@ -58,6 +69,17 @@ Status set_rope_scaling(const Gguf& gguf, Translator& t) {
   return {};
 }
 
+// How a router's scores are made.
+Status set_scoring_func(const Gguf& gguf, Translator& t) {
+  if (!gguf.has(t.key("expert_gating_func"))) return {};
+  const int64_t kind = gguf.integer(t.key("expert_gating_func")).value_or(0);
+  if (kind != 1 && kind != 2) {
+    return error(Code::kUnsupported, "{}: {}, expected 1 (softmax) or 2 (sigmoid)", t.key("expert_gating_func"), kind);
+  }
+  t.config.set("scoring_func", std::string(kind == 1 ? "softmax" : "sigmoid"));
+  return {};
+}
+
 void set_head_dim(const Gguf& gguf, Translator& t) {
   const auto heads = gguf.integer(t.key("attention.head_count")), hidden = gguf.integer(t.key("embedding_length"));
   if (!t.config.has("head_dim") && heads && hidden && *heads > 0 && *hidden % *heads == 0) {
@@ -78,10 +100,9 @@ Result<Config> config_from_gguf(const Gguf& gguf, const GgufArchitecture& archit
     return error(Code::kUnsupported, "{} with experts: only the dense architecture is supported", architecture.gguf);
   }
   t.config.set("rope_theta", 10000.0);
-  for (const GgufConfigKey& row : gguf_config_keys()) {
-    const bool real = row.kind == GgufConfigKey::Kind::kReal;
-    KETTE_TRY((real ? t.real(row.gguf, row.hf) : t.integer(row.gguf, row.hf)).status());
-  }
+  t.config.set("norm_topk_prob", architecture.norm_topk_prob);
+  for (const GgufConfigKey& row : gguf_config_keys()) KETTE_TRY(t.row(row).status());
+  KETTE_TRY(set_scoring_func(gguf, t));
   if (!t.config.has("num_key_value_heads")) {
     KETTE_TRY(t.integer("attention.head_count", "num_key_value_heads").status());
   }

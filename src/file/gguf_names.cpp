@@ -12,6 +12,9 @@ namespace {
 constexpr GgufArchitecture kArchitectures[] = {
     {.gguf = "llama", .hf = "LlamaForCausalLM", .interleaved_qk = true},
     {.gguf = "qwen2", .hf = "Qwen2ForCausalLM"},
+    {.gguf = "qwen2moe", .hf = "Qwen2MoeForCausalLM", .experts = true},
+    {.gguf = "qwen3", .hf = "Qwen3ForCausalLM"},
+    {.gguf = "qwen3moe", .hf = "Qwen3MoeForCausalLM", .experts = true, .norm_topk_prob = true},
 };
 
 using enum GgufConfigKey::Kind;
@@ -24,12 +27,24 @@ constexpr GgufConfigKey kConfigKeys[] = {
     {"attention.sliding_window", "sliding_window", kInteger},
     {"attention.layer_norm_rms_epsilon", "rms_norm_eps", kReal},
     {"feed_forward_length", "intermediate_size", kInteger},
+    {"expert_count", "num_experts", kInteger},  // Qwen's name
+    {"expert_count", "n_routed_experts", kInteger},  // DeepSeek's
+    {"expert_used_count", "num_experts_per_tok", kInteger},
+    {"expert_feed_forward_length", "moe_intermediate_size", kInteger},
+    {"expert_shared_feed_forward_length", "shared_expert_intermediate_size", kInteger},
+    {"expert_shared_count", "n_shared_experts", kInteger},
+    {"expert_group_count", "n_group", kInteger},
+    {"expert_group_used_count", "topk_group", kInteger},
+    {"expert_weights_norm", "norm_topk_prob", kBoolean},
+    {"expert_weights_scale", "routed_scaling_factor", kReal},
+    {"leading_dense_block_count", "first_k_dense_replace", kInteger},
     {"context_length", "max_position_embeddings", kInteger},
     {"rope.freq_base", "rope_theta", kReal},
 };
 
 struct TensorName {
   std::string_view gguf, hf;
+  std::string_view only = {};  // the GGUF architecture whose name this is; empty: any
 };
 
 // With ".weight" or ".bias" behind the name, in both.
@@ -52,6 +67,18 @@ constexpr TensorName kLayerTensors[] = {
     {"ffn_gate", "mlp.gate_proj"},
     {"ffn_up", "mlp.up_proj"},
     {"ffn_down", "mlp.down_proj"},
+    {"ffn_gate_inp", "mlp.gate"},
+    // Where each expert is not a tensor of its own but all are stacked in one.
+    {"ffn_gate_exps", "mlp.experts.gate_proj"},
+    {"ffn_up_exps", "mlp.experts.up_proj"},
+    {"ffn_down_exps", "mlp.experts.down_proj"},
+    {"ffn_gate_inp_shexp", "mlp.shared_expert_gate", "qwen2moe"},
+    {"ffn_gate_shexp", "mlp.shared_expert.gate_proj", "qwen2moe"},
+    {"ffn_up_shexp", "mlp.shared_expert.up_proj", "qwen2moe"},
+    {"ffn_down_shexp", "mlp.shared_expert.down_proj", "qwen2moe"},
+    {"ffn_gate_shexp", "mlp.shared_experts.gate_proj"},
+    {"ffn_up_shexp", "mlp.shared_experts.up_proj"},
+    {"ffn_down_shexp", "mlp.shared_experts.down_proj"},
 };
 
 // "blk.3.attn_q.weight" -> layer "3", stem "attn_q", suffix ".weight"; layer is empty outside "blk.N.".
@@ -76,16 +103,19 @@ Parts split(std::string_view name) {
   return parts;
 }
 
-template <class Row>
-const Row* find_row(std::span<const Row> rows, std::string_view gguf) {
-  const auto it = std::find_if(rows.begin(), rows.end(), [&](const Row& row) { return row.gguf == gguf; });
+const TensorName* find_row(std::span<const TensorName> rows, std::string_view gguf, std::string_view architecture) {
+  const auto it = std::find_if(rows.begin(), rows.end(), [&](const TensorName& row) {
+    return row.gguf == gguf && (row.only.empty() || row.only == architecture);
+  });
   return it == rows.end() ? nullptr : &*it;
 }
 
 }  // namespace
 
 const GgufArchitecture* find_gguf_architecture(std::string_view gguf) {
-  return find_row(std::span<const GgufArchitecture>(kArchitectures), gguf);
+  const auto it = std::find_if(std::begin(kArchitectures), std::end(kArchitectures),
+                               [&](const GgufArchitecture& row) { return row.gguf == gguf; });
+  return it == std::end(kArchitectures) ? nullptr : it;
 }
 
 std::string gguf_architecture_list() {
@@ -96,14 +126,17 @@ std::string gguf_architecture_list() {
 
 std::span<const GgufConfigKey> gguf_config_keys() { return kConfigKeys; }
 
-std::string canonical_tensor_name(std::string_view gguf_name) {
+std::string canonical_tensor_name(std::string_view gguf_name, std::string_view architecture) {
   const auto [layer, stem, suffix] = split(gguf_name);
+  // The one bias that is not beside a weight.
+  if (!layer.empty() && stem == "exp_probs_b" && suffix == ".bias")
+    return fmt::format("model.layers.{}.mlp.gate.e_score_correction_bias", layer);
   if (suffix != ".weight" && suffix != ".bias") return std::string(gguf_name);
   if (layer.empty()) {
-    const TensorName* row = find_row(std::span<const TensorName>(kModelTensors), stem);
+    const TensorName* row = find_row(kModelTensors, stem, architecture);
     return row == nullptr ? std::string(gguf_name) : fmt::format("{}{}", row->hf, suffix);
   }
-  const TensorName* row = find_row(std::span<const TensorName>(kLayerTensors), stem);
+  const TensorName* row = find_row(kLayerTensors, stem, architecture);
   return row == nullptr ? std::string(gguf_name) : fmt::format("model.layers.{}.{}{}", layer, row->hf, suffix);
 }
 

@@ -51,6 +51,15 @@ T Binder::taken(Result<T> result) {
 size_t Binder::size(std::string_view key, int64_t low, int64_t high, std::optional<int64_t> fallback) {
   return static_cast<size_t>(taken(checkpoint_.config().integer(key, low, high, fallback)));
 }
+std::vector<size_t> Binder::sizes(std::string_view key, int64_t low, int64_t high) {
+  std::vector<size_t> out;
+  if (!has(key)) return out;
+  for (const int64_t n : taken(checkpoint_.config().integers(key))) {
+    require(n >= low && n <= high, fmt::format("{}: {} in it, expected integers from {} to {}", key, n, low, high));
+    out.push_back(static_cast<size_t>(n));
+  }
+  return out;
+}
 double Binder::real(std::string_view key, double low, double high, std::optional<double> fallback) {
   return taken(checkpoint_.config().real(key, low, high, fallback));
 }
@@ -93,7 +102,10 @@ const std::byte* Binder::bytes_of(const CheckpointTensor& t) {
 }
 
 nn::Weight Binder::matrix(const std::string& name, size_t rows, size_t cols) {
-  const CheckpointTensor* t = tensor(name, std::array{rows, cols});
+  // GGUF stores a matrix of one row as a vector.
+  const CheckpointTensor* found = checkpoint_.find(name);
+  const bool vector = rows == 1 && found != nullptr && found->shape.size() == 1;
+  const CheckpointTensor* t = vector ? tensor(name, std::array{cols}) : tensor(name, std::array{rows, cols});
   if (t == nullptr) return {};
   const Format* format = find_format(t->type->name);
   return {format, bytes_of(*t), rows, cols};
@@ -121,6 +133,28 @@ nn::Linear Binder::linear(const nn::Weight& weight) {
   return nn::make_linear(weight, {}, *options_.kernels, options_.mode);
 }
 
+nn::Linear Binder::exact_linear(const std::string& prefix, size_t out, size_t in) {
+  const nn::Weight weight = matrix(prefix + ".weight", out, in);
+  if (weight.data == nullptr) return {};
+  return nn::make_linear(weight, {}, *options_.kernels, nn::Mode::kExact);
+}
+
+std::vector<nn::Linear> Binder::linears(const std::string& prefix, std::string_view name, size_t n, size_t out,
+                                        size_t in) {
+  std::vector<nn::Linear> all(n);
+  const std::string stacked = fmt::format("{}{}.weight", prefix, name);
+  if (!has_tensor(stacked)) {
+    for (size_t i = 0; i < n; ++i) all[i] = linear(fmt::format("{}{}.{}", prefix, i, name), out, in);
+    return all;
+  }
+  const CheckpointTensor* t = tensor(stacked, std::array{n, out, in});
+  const std::byte* bytes = t == nullptr ? nullptr : bytes_of(*t);
+  if (bytes == nullptr) return all;
+  const nn::Weight whole{find_format(t->type->name), bytes, n * out, in};
+  for (size_t i = 0; i < n; ++i) all[i] = linear(nn::Weight{whole.format, whole.row(i * out), out, in});
+  return all;
+}
+
 nn::RmsNorm Binder::rms_norm(const std::string& prefix, size_t n, float eps) { return {vector(prefix + ".weight", n), eps}; }
 
 bool Binder::rows_interleaved_rope(const std::string& name) const {
@@ -137,6 +171,8 @@ Status Binder::status() const {
   return Status(Code::kCorrupt, std::move(text)).within(checkpoint_.architecture());
 }
 
+float bind_eps(Binder& b) { return static_cast<float>(b.real("rms_norm_eps", 0, 1, 1e-6)); }
+
 GqaSizes bind_gqa_sizes(Binder& b) {
   GqaSizes s{};
   s.hidden_size = b.size("hidden_size", 1, 1 << 20);
@@ -152,13 +188,17 @@ GqaSizes bind_gqa_sizes(Binder& b) {
   return s;
 }
 
-nn::GqaAttention bind_gqa(Binder& b, const std::string& prefix, const GqaSizes& s, Bias qkv_bias) {
+nn::GqaAttention bind_gqa(Binder& b, const std::string& prefix, const GqaSizes& s, Bias qkv_bias, QkNorm qk_norm) {
   const size_t q = s.num_attention_heads * s.head_dim, kv = s.num_key_value_heads * s.head_dim;
   nn::GqaAttention a;
   a.q_proj = b.linear(prefix + ".q_proj", q, s.hidden_size, qkv_bias);
   a.k_proj = b.linear(prefix + ".k_proj", kv, s.hidden_size, qkv_bias);
   a.v_proj = b.linear(prefix + ".v_proj", kv, s.hidden_size, qkv_bias);
   a.o_proj = b.linear(prefix + ".o_proj", s.hidden_size, q);
+  if (qk_norm == QkNorm::kYes) {
+    a.q_norm = b.rms_norm(prefix + ".q_norm", s.head_dim, bind_eps(b));
+    a.k_norm = b.rms_norm(prefix + ".k_norm", s.head_dim, bind_eps(b));
+  }
   a.num_heads = s.num_attention_heads;
   a.num_kv_heads = s.num_key_value_heads;
   a.head_dim = s.head_dim;

@@ -37,6 +37,7 @@ struct BinderOptions {
 };
 
 enum class Bias { kNo, kYes };
+enum class QkNorm { kNo, kYes };
 
 class Binder {
  public:
@@ -47,6 +48,7 @@ class Binder {
   // Settings, under their config.json keys; 0, false or empty after a problem.
   bool has(std::string_view key) const { return checkpoint_.config().has(key); }
   size_t size(std::string_view key, int64_t low, int64_t high, std::optional<int64_t> fallback = std::nullopt);
+  std::vector<size_t> sizes(std::string_view key, int64_t low, int64_t high);  // empty if absent
   double real(std::string_view key, double low, double high, std::optional<double> fallback = std::nullopt);
   bool boolean(std::string_view key, bool fallback);
   std::string string(std::string_view key, std::string fallback);
@@ -58,6 +60,10 @@ class Binder {
   std::vector<float> vector(const std::string& name, size_t n);
   nn::Linear linear(const std::string& prefix, size_t out, size_t in, Bias bias = Bias::kNo);
   nn::Linear linear(const nn::Weight& weight);  // without a bias
+  // Float32 activations whatever the mode.
+  nn::Linear exact_linear(const std::string& prefix, size_t out, size_t in);
+  // n of one shape: `prefix`N.`name` each (Hugging Face), or stacked as `prefix``name` [n, out, in] (GGUF).
+  std::vector<nn::Linear> linears(const std::string& prefix, std::string_view name, size_t n, size_t out, size_t in);
   nn::RmsNorm rms_norm(const std::string& prefix, size_t n, float eps);
   bool rows_interleaved_rope(const std::string& name) const;
 
@@ -84,8 +90,10 @@ class Binder {
 struct GqaSizes {
   size_t hidden_size, num_attention_heads, num_key_value_heads, head_dim;
 };
+float bind_eps(Binder& binder);  // rms_norm_eps
 GqaSizes bind_gqa_sizes(Binder& binder);
-nn::GqaAttention bind_gqa(Binder& binder, const std::string& prefix, const GqaSizes& sizes, Bias qkv_bias);
+nn::GqaAttention bind_gqa(Binder& binder, const std::string& prefix, const GqaSizes& sizes, Bias qkv_bias,
+                          QkNorm qk_norm);
 nn::SwiGlu bind_swiglu(Binder& binder, const std::string& prefix, size_t hidden_size, size_t intermediate_size);
 // rope_theta and rope_scaling (llama3, linear; rope_freqs.weight in GGUF).
 std::vector<float> bind_rope(Binder& binder, size_t head_dim);

@@ -1,12 +1,21 @@
 // Llama 2 and 3, SmolLM2, the R1 distills on Llama. Reference: transformers modeling_llama.py.
-#include "models/dense_decoder.h"
+#include "models/decoder.h"
 
 namespace kette {
 
-Result<std::unique_ptr<Model>> bind_llama(Binder& binder) {
-  binder.require(!binder.boolean("attention_bias", false) && !binder.boolean("mlp_bias", false),
-                 "attention_bias, mlp_bias: true, expected false");
-  return bind_dense_decoder(binder, Bias::kNo);
+Result<std::unique_ptr<Model>> bind_llama(Binder& b) {
+  b.require(!b.boolean("attention_bias", false) && !b.boolean("mlp_bias", false),
+            "attention_bias, mlp_bias: true, expected false");
+  const GqaSizes gqa = bind_gqa_sizes(b);
+  const size_t intermediate_size = b.size("intermediate_size", 1, 1 << 20);
+  return bind_decoder(b, {
+      .hidden_size = gqa.hidden_size,
+      .kv_heads = gqa.num_key_value_heads,
+      .kv_head_dim = gqa.head_dim,
+      .rotary_dim = gqa.head_dim,
+      .self_attn = [&](const std::string& prefix) { return bind_gqa(b, prefix, gqa, Bias::kNo, QkNorm::kNo); },
+      .mlp = [&](const std::string& prefix, size_t) { return bind_swiglu(b, prefix, gqa.hidden_size, intermediate_size); },
+  });
 }
 
 }  // namespace kette

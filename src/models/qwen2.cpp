@@ -1,11 +1,20 @@
 // Qwen2 and Qwen2.5, the R1 distills on Qwen: Llama with biases on q, k and v. Reference: transformers modeling_qwen2.py.
-#include "models/dense_decoder.h"
+#include "models/decoder.h"
 
 namespace kette {
 
-Result<std::unique_ptr<Model>> bind_qwen2(Binder& binder) {
-  binder.require(!binder.boolean("use_sliding_window", false), "use_sliding_window: true, expected false");
-  return bind_dense_decoder(binder, Bias::kYes);
+Result<std::unique_ptr<Model>> bind_qwen2(Binder& b) {
+  b.require(!b.boolean("use_sliding_window", false), "use_sliding_window: true, expected false");
+  const GqaSizes gqa = bind_gqa_sizes(b);
+  const size_t intermediate_size = b.size("intermediate_size", 1, 1 << 20);
+  return bind_decoder(b, {
+      .hidden_size = gqa.hidden_size,
+      .kv_heads = gqa.num_key_value_heads,
+      .kv_head_dim = gqa.head_dim,
+      .rotary_dim = gqa.head_dim,
+      .self_attn = [&](const std::string& prefix) { return bind_gqa(b, prefix, gqa, Bias::kYes, QkNorm::kNo); },
+      .mlp = [&](const std::string& prefix, size_t) { return bind_swiglu(b, prefix, gqa.hidden_size, intermediate_size); },
+  });
 }
 
 }  // namespace kette

@@ -35,16 +35,20 @@ void GqaAttention::rotate_and_store(Step& step, const Batch& batch, size_t layer
                                     const Tensor& v) const {
   const auto rotate = rope_interleaved ? step.vector().rotate_interleaved : step.vector().rotate_half;
   const size_t half = head_dim / 2;
+  const auto norm_and_rotate = [&](const std::optional<RmsNorm>& norm, float* head, const float* cos, const float* sin) {
+    if (norm) step.vector().rms_norm(head, norm->weight.data(), norm->eps, head_dim, head);
+    rotate(head, cos, sin, half);
+  };
   for (const Sequence& s : batch.sequences) {
     const size_t row_bytes = s.kv->shape().row_bytes(s.kv->type());
     step.parallel_rows(s.rows, 4, [&](size_t first, size_t last) {
       for (size_t i = s.first_row + first; i < s.first_row + last; ++i) {
         const float* cos = batch.cos + i * half;
         const float* sin = batch.sin + i * half;
-        for (size_t h = 0; h < num_heads; ++h) rotate(q.row(i) + h * head_dim, cos, sin, half);
+        for (size_t h = 0; h < num_heads; ++h) norm_and_rotate(q_norm, q.row(i) + h * head_dim, cos, sin);
         const size_t offset = (s.first_position + i - s.first_row) * row_bytes;
         for (size_t h = 0; h < num_kv_heads; ++h) {
-          rotate(k.row(i) + h * head_dim, cos, sin, half);
+          norm_and_rotate(k_norm, k.row(i) + h * head_dim, cos, sin);
           store(step.vector(), s.kv->type(), k.row(i) + h * head_dim, head_dim, s.kv->keys(layer, h) + offset);
           store(step.vector(), s.kv->type(), v.row(i) + h * head_dim, head_dim, s.kv->values(layer, h) + offset);
         }

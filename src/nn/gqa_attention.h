@@ -1,14 +1,18 @@
 // Grouped-query attention with rotary embedding (Ainslie et al. 2023): x += o(softmax(q k^T / sqrt(d)) v).
 #pragma once
 
+#include <optional>
+
 #include "nn/batch.h"
 #include "nn/linear.h"
+#include "nn/rms_norm.h"
 #include "nn/step.h"
 
 namespace kette::nn {
 
 struct GqaAttention {
   Linear q_proj, k_proj, v_proj, o_proj;
+  std::optional<RmsNorm> q_norm, k_norm;  // [head_dim] each: of every head, before the rotation (Qwen3)
   size_t num_heads = 0, num_kv_heads = 0, head_dim = 0;
   bool rope_interleaved = false;  // how q_proj's and k_proj's rows are paired
 

@@ -1,35 +1,32 @@
-#include "models/dense_decoder.h"
+#include "models/decoder.h"
 
 #include <array>
 
 namespace kette {
 namespace {
 
-class DenseDecoder final : public Model {
+class Decoder final : public Model {
  public:
-  Status bind(Binder& b, Bias qkv_bias) {
-    const GqaSizes gqa = bind_gqa_sizes(b);
-    const size_t hidden_size = gqa.hidden_size;
-    const size_t intermediate_size = b.size("intermediate_size", 1, 1 << 20);
+  Status bind(Binder& b, const DecoderParts& parts) {
+    const size_t hidden_size = parts.hidden_size;
     const size_t vocab_size = b.size("vocab_size", 1, 1 << 24);
     const size_t layers = b.size("num_hidden_layers", 1, 1024);
-    const auto eps = static_cast<float>(b.real("rms_norm_eps", 0, 1, 1e-6));
+    const float eps = bind_eps(b);
     KETTE_TRY(b.status());
 
-    rope_.inv_freq = bind_rope(b, gqa.head_dim);
+    rope_.inv_freq = bind_rope(b, parts.rotary_dim);
     embed_tokens_.weight = b.matrix("model.embed_tokens.weight", vocab_size, hidden_size);
     for (size_t i = 0; i < layers; ++i) {
       const std::string prefix = fmt::format("model.layers.{}", i);
       layers_.push_back({b.rms_norm(prefix + ".input_layernorm", hidden_size, eps),
                          b.rms_norm(prefix + ".post_attention_layernorm", hidden_size, eps),
-                         bind_gqa(b, prefix + ".self_attn", gqa, qkv_bias),
-                         bind_swiglu(b, prefix + ".mlp", hidden_size, intermediate_size)});
+                         parts.self_attn(prefix + ".self_attn"), parts.mlp(prefix + ".mlp", i)});
     }
     norm_ = b.rms_norm("model.norm", hidden_size, eps);
     lm_head_ = b.boolean("tie_word_embeddings", false) ? b.linear(embed_tokens_.weight)
                                                        : b.linear("lm_head", vocab_size, hidden_size);
     shape_ = {layers, hidden_size, vocab_size, b.size("max_position_embeddings", 1, 1 << 30, 2048),
-              {layers, gqa.num_key_value_heads, gqa.head_dim}};
+              {layers, parts.kv_heads, parts.kv_head_dim}};
     return b.status();
   }
 
@@ -55,9 +52,9 @@ class DenseDecoder final : public Model {
 
 }  // namespace
 
-Result<std::unique_ptr<Model>> bind_dense_decoder(Binder& binder, Bias qkv_bias) {
-  auto model = std::make_unique<DenseDecoder>();
-  KETTE_TRY(model->bind(binder, qkv_bias));
+Result<std::unique_ptr<Model>> bind_decoder(Binder& binder, const DecoderParts& parts) {
+  auto model = std::make_unique<Decoder>();
+  KETTE_TRY(model->bind(binder, parts));
   return std::unique_ptr<Model>(std::move(model));
 }
 

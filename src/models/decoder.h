@@ -1,0 +1,23 @@
+// The decoder that Llama's descendants share: embedding, pre-norm layers of an attention and a feed-forward, norm, head.
+// A model's own file says of what its layers are made.
+#pragma once
+
+#include <functional>
+
+#include "models/binder.h"
+#include "models/model.h"
+
+namespace kette {
+
+struct DecoderParts {
+  size_t hidden_size;
+  size_t kv_heads, kv_head_dim;  // of the cache
+  size_t rotary_dim;
+  // Called for each layer in order, once the settings read before are known to be in order.
+  std::function<nn::Attention(const std::string& prefix)> self_attn;            // "model.layers.3.self_attn"
+  std::function<nn::FeedForward(const std::string& prefix, size_t layer)> mlp;  // "model.layers.3.mlp", 3
+};
+
+Result<std::unique_ptr<Model>> bind_decoder(Binder& binder, const DecoderParts& parts);
+
+}  // namespace kette
