@@ -115,6 +115,12 @@ TEST_CASE("checkpoint: tensor names") {
   CHECK(canonical_tensor_name("rope_freqs.weight") == "model.rope_freqs.weight");
   CHECK(canonical_tensor_name("blk.12.attn_output.bias") == "model.layers.12.self_attn.o_proj.bias");
   CHECK(canonical_tensor_name("blk.0.attn_q_norm.weight") == "model.layers.0.self_attn.q_norm.weight");
+  CHECK(canonical_tensor_name("blk.0.ffn_gate_inp.weight") == "model.layers.0.mlp.gate.weight");
+  CHECK(canonical_tensor_name("blk.0.ffn_up_exps.weight") == "model.layers.0.mlp.experts.up_proj.weight");
+  CHECK(canonical_tensor_name("blk.0.ffn_up_shexp.weight", "qwen2moe") == "model.layers.0.mlp.shared_expert.up_proj.weight");
+  CHECK(canonical_tensor_name("blk.0.ffn_up_shexp.weight", "deepseek2") ==
+        "model.layers.0.mlp.shared_experts.up_proj.weight");
+  CHECK(canonical_tensor_name("blk.3.exp_probs_b.bias") == "model.layers.3.mlp.gate.e_score_correction_bias");
   for (const char* name : {"", "blk", "blk.", "blk.1", "blk.1.", "blk..attn_q.weight", "blk.01.attn_q.weight",
                            "blk.1x.attn_q.weight", "blk.-1.attn_q.weight", "blk.1.attn_q", "blk.1.attn_q.",
                            "attn_q.weight", "blk.1.attn_q.weight.x", "blk.1.token_embd.weight",
@@ -181,6 +187,7 @@ TEST_CASE("checkpoint: what is refused") {
   check_refused(GgufWriter().set("general.architecture", std::string(1 << 20, 'x')), Code::kUnsupported, "xxx...");
   check_refused(llama().set("general.type", "adapter"), Code::kUnsupported, "\"adapter\", expected \"model\"");
   check_refused(llama().set<uint32_t>("llama.expert_count", 8), Code::kUnsupported, "llama with experts");
+  check_refused(llama().set<uint32_t>("llama.expert_gating_func", 3), Code::kUnsupported, "expert_gating_func: 3");
   check_refused(llama().array<uint32_t>("llama.attention.head_count_kv", {1, 2}), Code::kUnsupported,
                 "llama.attention.head_count_kv: expected an integer");
   check_refused(llama().set("llama.rope.freq_base", "big"), Code::kUnsupported, "rope.freq_base: expected a number");

@@ -165,7 +165,7 @@ TEST_CASE("fast mode is no worse than llama.cpp on the same files") {
 }
 
 // A random mixture of experts changes its experts where two scores are close, and then single positions change by
-// units: of some 1,400 positions both engines lose about one in twenty, give or take 8.
+// units: of some 700 positions both engines lose about one in twenty, give or take 6.
 TEST_CASE("fast mode loses no more positions of the mixtures of experts than llama.cpp") {
   for (const size_t chunk : {size_t{1}, size_t{512}}) {
     for (const std::string& model : kExperts) {
