@@ -107,7 +107,9 @@ TEST_CASE("router: experts and weights as the definition has them") {
         Router router = make_router(num_experts, routing);
         // Few different values: ties. Many: none.
         const std::vector<float> logits = quarters(random, num_experts, repeat % 2 == 0 ? 3 : 40);
-        if (repeat % 4 >= 2) router.e_score_correction_bias = quarters(random, num_experts, 4);
+        // Not with softmax: its smallest scores would vanish beside a bias.
+        if (repeat % 4 >= 2 && routing.scores == RouterScores::kSigmoid)
+          router.e_score_correction_bias = quarters(random, num_experts, 4);
         const Expected expected = brute_force(router, logits);
         const std::vector<Choice> chosen = choose(router, logits);
         for (size_t i = 0; i < chosen.size(); ++i) {
