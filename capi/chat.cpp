@@ -9,7 +9,7 @@ namespace {
 kette_status with_text(kette_chat* chat, const char* text, size_t n, kette_error** err,
                        Status (ChatPrompt::*set)(std::string_view)) {
   return guard(err, [&]() -> Result<kette_status> {
-    KETTE_TRY(require(chat, "chat"));
+    KETTE_TRY(require_live(chat, "chat"));
     KETTE_TRY(require_text(text, n, "text"));
     KETTE_TRY(((*chat->prompt).*set)({text, n}));
     return KETTE_OK;
@@ -24,7 +24,7 @@ extern "C" {
 kette_status kette_chat_new(kette_model* model, kette_chat** out, kette_error** err) {
   using namespace kette::capi;
   return guard(err, [&]() -> Result<kette_status> {
-    KETTE_TRY(require(model, "model"));
+    KETTE_TRY(require_live(model, "model"));
     KETTE_TRY(require(out, "out"));
     auto handle = std::make_unique<kette_chat>();
     KETTE_ASSIGN(handle->prompt, kette::ChatPrompt::make(model->loaded));
@@ -36,7 +36,7 @@ kette_status kette_chat_new(kette_model* model, kette_chat** out, kette_error** 
 kette_status kette_chat_add(kette_chat* chat, const char* role, const char* text, size_t n, kette_error** err) {
   using namespace kette::capi;
   return guard(err, [&]() -> Result<kette_status> {
-    KETTE_TRY(require(chat, "chat"));
+    KETTE_TRY(require_live(chat, "chat"));
     KETTE_TRY(require(role, "role"));
     KETTE_TRY(require_text(text, n, "text"));
     KETTE_TRY(chat->prompt->add(role, {text, n}));
@@ -60,8 +60,9 @@ kette_status kette_chat_set_now(kette_chat* chat, const char* iso8601, size_t n,
 kette_status kette_chat_render(const kette_chat* chat, uint32_t flags, kette_buf** text, kette_error** err) {
   using namespace kette::capi;
   return guard(err, [&]() -> Result<kette_status> {
-    KETTE_TRY(require(chat, "chat"));
+    KETTE_TRY(require_live(chat, "chat"));
     KETTE_TRY(require(text, "text"));
+    KETTE_TRY(require_flags(flags, KETTE_CHAT_NO_GENERATION_PROMPT, "flags"));
     KETTE_ASSIGN(const kette::RenderedChat rendered, chat->prompt->render((flags & KETTE_CHAT_NO_GENERATION_PROMPT) == 0));
     *text = make_buf(rendered.text());
     return KETTE_OK;

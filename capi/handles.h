@@ -1,5 +1,6 @@
-// What the ABI's opaque handles hold, and the guard around every entry: nothing thrown passes it, structs of other
-// sizes are understood, the caller's floating-point environment is left as it was.
+// What the ABI's opaque handles hold, and the guard around every entry: nothing thrown passes it, calls from callbacks
+// and from a fork's child are refused, structs of other sizes are understood, the caller's floating-point environment
+// is left as it was.
 #pragma once
 
 #include <immintrin.h>
@@ -68,10 +69,25 @@ class FloatEnvironment {
   unsigned saved_;
 };
 
+// Around a call of a host's function on its own thread: from there only functions that need no guard may be called.
+// The depth is per thread, not per object: which object a callback belongs to does not matter.
+class InCallback {
+ public:
+  InCallback() { ++depth(); }
+  ~InCallback() { --depth(); }
+  InCallback(const InCallback&) = delete;
+  InCallback& operator=(const InCallback&) = delete;
+  static bool now() { return depth() > 0; }
+
+ private:
+  static int& depth();
+};
+
 // The body of an entry: a function returning Result<kette_status>.
 template <class F>
 kette_status guard(kette_error** err, F&& body) noexcept {
   try {
+    if (InCallback::now()) return report(Status(Code::kReentrant, "called from a callback"), err);
     const FloatEnvironment environment;
     const Result<kette_status> result = body();
     return result.ok() ? *result : report(result.status(), err);
@@ -84,15 +100,23 @@ kette_status guard(kette_error** err, F&& body) noexcept {
   }
 }
 
-// One thread at a time in a session; calls from its own callbacks are refused, not deadlocked.
+// Refuse what a fork's child cannot do. (Chats and models: the handles' own runtime.)
+Status not_forked(const Runtime& runtime);
+inline Status not_forked(const kette_runtime* h) { return not_forked(*h->runtime); }
+inline Status not_forked(const kette_model* h) { return not_forked(h->loaded->runtime()); }
+inline Status not_forked(const kette_chat* h) { return not_forked(h->prompt->loaded().runtime()); }
+inline Status not_forked(const kette_session* h) { return not_forked(h->session->loaded().runtime()); }
+
+// One thread at a time in a session; a call from within one, through the host's executor, is refused, not deadlocked.
 template <class F>
 kette_status guard_session(kette_session* session, kette_error** err, F&& body) noexcept {
   return guard(err, [&]() -> Result<kette_status> {
     if (session == nullptr) return error(Code::kInvalidArgument, "session is NULL");
+    KETTE_TRY(not_forked(session));
     std::thread::id none{};
     if (!session->inside.compare_exchange_strong(none, std::this_thread::get_id())) {
       if (none == std::this_thread::get_id())
-        return error(Code::kReentrant, "called from a callback of the same session");
+        return error(Code::kReentrant, "called from within a call on the same session");
       return error(Code::kBusy, "another thread is in a call on this session");
     }
     struct Leave {
@@ -106,9 +130,25 @@ kette_status guard_session(kette_session* session, kette_error** err, F&& body) 
 inline Status require(const void* pointer, std::string_view name) {
   return pointer != nullptr ? Status() : error(Code::kInvalidArgument, "{} is NULL", name);
 }
+// A handle that is there and may be used in this process.
+template <class Handle>
+Status require_live(const Handle* handle, std::string_view name) {
+  KETTE_TRY(require(handle, name));
+  return not_forked(handle);
+}
+inline Status require_flags(uint32_t flags, uint32_t known, std::string_view name) {
+  return (flags & ~known) == 0 ? Status() : error(Code::kInvalidArgument, "{}: {:#x} has unknown bits", name, flags);
+}
 // Text of n bytes; NULL is fine for none.
 inline Status require_text(const void* pointer, size_t n, std::string_view name) {
   return pointer != nullptr || n == 0 ? Status() : error(Code::kInvalidArgument, "{} is NULL, its length {}", name, n);
+}
+
+// A struct_size that a program compiled against some version may have; the smallest holds what comes before the fields.
+inline Status require_size(uint32_t size, size_t own, std::string_view name) {
+  constexpr uint32_t kSmallest = 2 * sizeof(uint32_t), kLargest = 1 << 16;
+  if (size >= kSmallest && size <= kLargest) return {};
+  return error(Code::kInvalidArgument, "{}.struct_size is {}, expected sizeof({}) = {}", name, size, name, own);
 }
 
 // The caller's struct as this library knows it: fields it does not have are zero, fields we do not have must be.
@@ -117,10 +157,8 @@ Result<T> read_struct(const T* given, std::string_view name) {
   T own{};
   own.struct_size = sizeof(T);
   if (given == nullptr) return own;
-  constexpr uint32_t kLargest = 1 << 16;
   const uint32_t size = given->struct_size;
-  if (size < sizeof(uint32_t) || size > kLargest)
-    return error(Code::kInvalidArgument, "{}.struct_size is {}, expected sizeof({}) = {}", name, size, name, sizeof(T));
+  KETTE_TRY(require_size(size, sizeof(T), name));
   const auto* bytes = reinterpret_cast<const unsigned char*>(given);
   for (size_t i = sizeof(T); i < size; ++i)
     if (bytes[i] != 0)
@@ -136,8 +174,7 @@ template <class T>
 Status write_struct(const T& own, T* out, std::string_view name) {
   KETTE_TRY(require(out, name));
   const uint32_t size = out->struct_size;
-  if (size < sizeof(uint32_t))
-    return error(Code::kInvalidArgument, "{}.struct_size is {}, expected sizeof({}) = {}", name, size, name, sizeof(T));
+  KETTE_TRY(require_size(size, sizeof(T), name));
   std::memcpy(out, &own, std::min<size_t>(size, sizeof(T)));
   out->struct_size = size;
   return {};
@@ -145,7 +182,8 @@ Status write_struct(const T& own, T* out, std::string_view name) {
 
 inline kette_buf* make_buf(std::string bytes) { return new kette_buf{std::move(bytes)}; }
 
-// hooks.cpp: the host's hooks as Kette's own interfaces.
+// hooks.cpp: the host's hooks as Kette's own interfaces; nullptr or an empty function where there is none.
+Result<std::unique_ptr<Allocator>> host_allocator(const kette_allocator* given);
 Result<std::unique_ptr<Executor>> host_executor(const kette_executor* given);
 Result<LogSink> host_log(const kette_logger* given);
 // The file system, or the host's virtual one. mapped: use mmap for plain files.

@@ -24,28 +24,32 @@ class HostMemory final : public Source {
 struct OpenParams {
   OpenOptions options;
   OpenFile files;
+  std::shared_ptr<const CancelFlag> cancel;
 };
 
 Result<OpenParams> open_params(const kette_model_params* params) {
   KETTE_ASSIGN(const kette_model_params p, read_struct(params, "kette_model_params"));
-  constexpr uint32_t kKnown =
-      KETTE_MODEL_READ | KETTE_MODEL_VOCAB_ONLY | KETTE_MODEL_EXACT | KETTE_MODEL_DETERMINISTIC;
-  if ((p.flags & ~kKnown) != 0)
-    return error(Code::kInvalidArgument, "kette_model_params.flags: {:#x} has unknown bits", p.flags);
+  OpenParams open;
+  open.options.map = (p.flags & KETTE_MODEL_READ) == 0;
+  KETTE_ASSIGN(open.files, host_files(p.vfs, open.options.map));  // first: from here on its destroy is called whatever happens
+  KETTE_TRY(require_flags(p.flags,
+                          KETTE_MODEL_READ | KETTE_MODEL_VOCAB_ONLY | KETTE_MODEL_EXACT | KETTE_MODEL_DETERMINISTIC,
+                          "kette_model_params.flags"));
   if ((p.flags & KETTE_MODEL_EXACT) != 0 && (p.flags & KETTE_MODEL_DETERMINISTIC) != 0)
     return error(Code::kInvalidArgument, "KETTE_MODEL_EXACT and KETTE_MODEL_DETERMINISTIC exclude each other; exact is deterministic");
-  OpenParams open;
   open.options.mode = (p.flags & KETTE_MODEL_EXACT) != 0           ? nn::Mode::kExact
                       : (p.flags & KETTE_MODEL_DETERMINISTIC) != 0 ? nn::Mode::kDeterministic
                                                                    : nn::Mode::kFast;
   open.options.vocab_only = (p.flags & KETTE_MODEL_VOCAB_ONLY) != 0;
-  open.options.map = (p.flags & KETTE_MODEL_READ) == 0;
   if (p.weight_type != nullptr) open.options.weight_type = p.weight_type;
   open.options.memory_budget = p.memory_budget;
-  if (p.cancel != nullptr) open.options.cancel = p.cancel->flag.get();
+  if (p.cancel != nullptr) open.cancel = p.cancel->flag;
+  open.options.cancel = open.cancel.get();
   if (p.progress != nullptr)
-    open.options.progress = [p](uint64_t done, uint64_t total) { return p.progress(p.progress_user, done, total) == 0; };
-  KETTE_ASSIGN(open.files, host_files(p.vfs, open.options.map));
+    open.options.progress = [p](uint64_t done, uint64_t total) {
+      const InCallback callback;
+      return p.progress(p.progress_user, done, total) == 0;
+    };
   return open;
 }
 
@@ -64,10 +68,10 @@ kette_status kette_model_open(kette_runtime* runtime, const char* utf8_path, con
                               kette_model** out, kette_error** err) {
   using namespace kette::capi;
   return guard(err, [&]() -> Result<kette_status> {
-    KETTE_TRY(require(runtime, "runtime"));
+    KETTE_ASSIGN(const OpenParams open, open_params(params));
+    KETTE_TRY(require_live(runtime, "runtime"));
     KETTE_TRY(require(utf8_path, "utf8_path"));
     KETTE_TRY(require(out, "out"));
-    KETTE_ASSIGN(const OpenParams open, open_params(params));
     KETTE_ASSIGN(auto loaded, kette::LoadedModel::open(runtime->runtime, open.files, utf8_path, open.options));
     *out = make_model(std::move(loaded));
     return KETTE_OK;
@@ -81,12 +85,13 @@ kette_status kette_model_open_memory(kette_runtime* runtime, const void* data, s
   return guard(err, [&]() -> Result<kette_status> {
     // From here on the memory is given back whatever happens.
     const std::shared_ptr<void> owner(release_user, [release](void* user) {
+      const InCallback callback;
       if (release != nullptr) release(user);
     });
-    KETTE_TRY(require(runtime, "runtime"));
+    KETTE_ASSIGN(const OpenParams open, open_params(params));
+    KETTE_TRY(require_live(runtime, "runtime"));
     KETTE_TRY(require(data, "data"));
     KETTE_TRY(require(out, "out"));
-    KETTE_ASSIGN(const OpenParams open, open_params(params));
     KETTE_ASSIGN(auto loaded, kette::LoadedModel::open(runtime->runtime, std::make_unique<HostMemory>(data, n, owner),
                                                        nullptr, open.options));
     *out = make_model(std::move(loaded));
@@ -98,10 +103,10 @@ kette_status kette_model_probe(kette_runtime* runtime, const char* utf8_path, co
                                kette_buf** json, kette_error** err) {
   using namespace kette::capi;
   return guard(err, [&]() -> Result<kette_status> {
-    KETTE_TRY(require(runtime, "runtime"));
+    KETTE_ASSIGN(const OpenParams open, open_params(params));
+    KETTE_TRY(require_live(runtime, "runtime"));
     KETTE_TRY(require(utf8_path, "utf8_path"));
     KETTE_TRY(require(json, "json"));
-    KETTE_ASSIGN(const OpenParams open, open_params(params));
     KETTE_ASSIGN(std::string info, kette::LoadedModel::probe(open.files, utf8_path));
     *json = make_buf(std::move(info));
     return KETTE_OK;
@@ -119,7 +124,7 @@ void kette_model_unref(kette_model* model) {
 kette_status kette_model_info(const kette_model* model, kette_buf** json, kette_error** err) {
   using namespace kette::capi;
   return guard(err, [&]() -> Result<kette_status> {
-    KETTE_TRY(require(model, "model"));
+    KETTE_TRY(require_live(model, "model"));
     KETTE_TRY(require(json, "json"));
     *json = make_buf(model->loaded->info_json());
     return KETTE_OK;
@@ -140,11 +145,12 @@ kette_status kette_tokenize(const kette_model* model, const char* text, size_t n
                             size_t cap, size_t* needed, kette_error** err) {
   using namespace kette::capi;
   return guard(err, [&]() -> Result<kette_status> {
-    KETTE_TRY(require(model, "model"));
+    KETTE_TRY(require_live(model, "model"));
     KETTE_TRY(require_text(text, n, "text"));
     KETTE_TRY(require_text(out, cap, "out"));
     KETTE_TRY(require(needed, "needed"));
     KETTE_ASSIGN(const kette::Tokenizer* tokenizer, model->loaded->tokenizer());
+    KETTE_TRY(require_flags(flags, KETTE_TOKENIZE_ADD_SPECIAL | KETTE_TOKENIZE_PARSE_SPECIAL, "flags"));
     KETTE_ASSIGN(const std::vector<kette_token> tokens,
                  tokenizer->encode({text, n}, (flags & KETTE_TOKENIZE_ADD_SPECIAL) != 0,
                                    (flags & KETTE_TOKENIZE_PARSE_SPECIAL) != 0));
@@ -161,11 +167,12 @@ kette_status kette_detokenize(const kette_model* model, const kette_token* token
                               size_t cap, size_t* needed, kette_error** err) {
   using namespace kette::capi;
   return guard(err, [&]() -> Result<kette_status> {
-    KETTE_TRY(require(model, "model"));
+    KETTE_TRY(require_live(model, "model"));
     KETTE_TRY(require_text(tokens, n, "tokens"));
     KETTE_TRY(require_text(out, cap, "out"));
     KETTE_TRY(require(needed, "needed"));
     KETTE_ASSIGN(const kette::Tokenizer* tokenizer, model->loaded->tokenizer());
+    KETTE_TRY(require_flags(flags, KETTE_DETOKENIZE_SKIP_SPECIAL, "flags"));
     KETTE_ASSIGN(const std::string text, tokenizer->decode({tokens, n}, (flags & KETTE_DETOKENIZE_SKIP_SPECIAL) != 0));
     *needed = text.size();
     if (out == nullptr) return KETTE_OK;

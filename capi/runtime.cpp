@@ -3,33 +3,63 @@
 using kette::Code;
 using kette::Result;
 
+namespace kette::capi {
+namespace {
+
+Result<ThreadPoolOptions> pool_options(const kette_runtime_params& p) {
+  ThreadPoolOptions pool;
+  if (p.n_threads < 0 || p.n_threads > 1024)
+    return error(Code::kInvalidArgument, "n_threads: {}, expected 0 to 1024", p.n_threads);
+  pool.n_threads = (p.flags & KETTE_RUNTIME_NO_THREADS) != 0 ? 1 : static_cast<uint32_t>(p.n_threads);
+  pool.spin_us = p.spin_us > 0 ? p.spin_us : 50;
+  switch (p.thread_priority) {
+    case KETTE_PRIORITY_BELOW_NORMAL: pool.nice = 5; break;
+    case KETTE_PRIORITY_NORMAL: pool.nice = 0; break;
+    case KETTE_PRIORITY_IDLE: pool.nice = 19; break;
+    default: return error(Code::kInvalidArgument, "thread_priority: {}, expected KETTE_PRIORITY_*", p.thread_priority);
+  }
+  pool.cpus = {p.cpu_mask_lo, p.cpu_mask_hi};
+  return pool;
+}
+
+Result<RuntimeOptions> runtime_options(const kette_runtime_params& p) {
+  RuntimeOptions options;
+  KETTE_ASSIGN(options.log, host_log(p.logger));  // first: from here on its destroy is called whatever happens
+  KETTE_TRY(require_flags(p.flags, KETTE_RUNTIME_NO_THREADS | KETTE_RUNTIME_NO_JIT | KETTE_RUNTIME_NO_AMX,
+                          "kette_runtime_params.flags"));
+  KETTE_ASSIGN(options.pool, pool_options(p));
+  options.quantum_us = p.quantum_us > 0 ? p.quantum_us : 1000;
+  options.jit = (p.flags & KETTE_RUNTIME_NO_JIT) == 0;
+  options.amx = (p.flags & KETTE_RUNTIME_NO_AMX) == 0;
+  if (p.max_isa != nullptr) {
+    options.max_isa = parse_isa(p.max_isa);
+    if (!options.max_isa)
+      return error(Code::kInvalidArgument, "max_isa: {:.32}, expected ref, avx2, avx512, avx512_bf16 or amx", p.max_isa);
+  }
+  KETTE_ASSIGN(options.allocator, host_allocator(p.allocator));
+  if ((p.flags & KETTE_RUNTIME_NO_THREADS) == 0) {
+    KETTE_ASSIGN(options.executor, host_executor(p.executor));
+  }
+  return options;
+}
+
+}  // namespace
+
+Status not_forked(const Runtime& runtime) {
+  if (!runtime.forked()) return {};
+  return error(Code::kForked, "made before this process was forked, by a runtime with threads, which the child lacks");
+}
+
+}  // namespace kette::capi
+
 extern "C" {
 
 kette_status kette_runtime_new(const kette_runtime_params* params, kette_runtime** out, kette_error** err) {
   using namespace kette::capi;
   return guard(err, [&]() -> Result<kette_status> {
-    KETTE_TRY(require(out, "out"));
     KETTE_ASSIGN(const kette_runtime_params p, read_struct(params, "kette_runtime_params"));
-    constexpr uint32_t kKnown = KETTE_RUNTIME_NO_THREADS | KETTE_RUNTIME_NO_JIT | KETTE_RUNTIME_NO_AMX;
-    if ((p.flags & ~kKnown) != 0)
-      return kette::error(Code::kInvalidArgument, "kette_runtime_params.flags: {:#x} has unknown bits", p.flags);
-    if (p.n_threads < 0 || p.n_threads > 1024)
-      return kette::error(Code::kInvalidArgument, "n_threads: {}, expected 0 to 1024", p.n_threads);
-    kette::RuntimeOptions options;
-    options.n_threads = (p.flags & KETTE_RUNTIME_NO_THREADS) != 0 ? 1 : static_cast<uint32_t>(p.n_threads);
-    if (p.spin_us > 0) options.spin_us = p.spin_us;
-    options.jit = (p.flags & KETTE_RUNTIME_NO_JIT) == 0;
-    options.amx = (p.flags & KETTE_RUNTIME_NO_AMX) == 0;
-    if (p.max_isa != nullptr) {
-      options.max_isa = kette::parse_isa(p.max_isa);
-      if (!options.max_isa)
-        return kette::error(Code::kInvalidArgument, "max_isa: {:.32}, expected ref, avx2, avx512, avx512_bf16 or amx",
-                            p.max_isa);
-    }
-    if (options.n_threads != 1 || p.executor != nullptr) {
-      KETTE_ASSIGN(options.executor, host_executor(p.executor));
-    }
-    KETTE_ASSIGN(options.log, host_log(p.logger));
+    KETTE_ASSIGN(kette::RuntimeOptions options, runtime_options(p));
+    KETTE_TRY(require(out, "out"));
     auto handle = std::make_unique<kette_runtime>();
     KETTE_ASSIGN(handle->runtime, kette::make_runtime(std::move(options)));
     *out = handle.release();
@@ -48,13 +78,15 @@ void kette_runtime_unref(kette_runtime* runtime) {
 kette_status kette_runtime_describe_cpu(const kette_runtime* runtime, kette_buf** json, kette_error** err) {
   using namespace kette::capi;
   return guard(err, [&]() -> Result<kette_status> {
-    KETTE_TRY(require(runtime, "runtime"));
+    KETTE_TRY(require_live(runtime, "runtime"));
     KETTE_TRY(require(json, "json"));
     const kette::Runtime& r = *runtime->runtime;
     *json = make_buf(fmt::format(
-        R"({{"isa": "{}", "cpu_isa": "{}", "bf16_panels": {}, "threads": {}, "usable_cores": {}}})",
-        kette::isa_name(r.kernels.isa), kette::isa_name(kette::detect_isa()), r.kernels.fast_panel != nullptr,
-        r.executor->width(), kette::usable_cores()));
+        R"({{"isa": "{}", "cpu_isa": "{}", "generated_code": {}, "generated_isa": "{}", "bf16_panels": {}, )"
+        R"("threads": {}, "usable_cores": {}, "quantum_us": {}}})",
+        kette::isa_name(r.kernels.isa), kette::isa_name(kette::detect_isa()), !r.kernels.generated_isa.empty(),
+        r.kernels.generated_isa, r.kernels.fast_panel != nullptr, r.executor->width(), kette::usable_cores(),
+        r.quantum_us));
     return KETTE_OK;
   });
 }

@@ -8,6 +8,7 @@ namespace {
 
 Result<Sampling> read_sampling(const kette_sampling* given) {
   KETTE_ASSIGN(const kette_sampling s, read_struct(given, "kette_sampling"));
+  KETTE_TRY(require_flags(s.set, 2 * KETTE_SET_SEED - 1, "kette_sampling.set"));
   Sampling out;
   const auto set = [&](uint32_t bit, auto& field, auto value) {
     if ((s.set & bit) != 0) field = value;
@@ -31,9 +32,8 @@ Result<Sampling> read_sampling(const kette_sampling* given) {
 
 Result<GenerateOptions> read_generate(const kette_gen_params* given) {
   KETTE_ASSIGN(const kette_gen_params p, read_struct(given, "kette_gen_params"));
-  constexpr uint32_t kKnown = KETTE_GENERATE_RAW_BYTES | KETTE_GENERATE_IGNORE_EOS | KETTE_GENERATE_SHOW_SPECIAL;
-  if ((p.flags & ~kKnown) != 0)
-    return error(Code::kInvalidArgument, "kette_gen_params.flags: {:#x} has unknown bits", p.flags);
+  KETTE_TRY(require_flags(p.flags, KETTE_GENERATE_RAW_BYTES | KETTE_GENERATE_IGNORE_EOS | KETTE_GENERATE_SHOW_SPECIAL,
+                          "kette_gen_params.flags"));
   GenerateOptions out;
   out.max_tokens = p.max_tokens;
   out.raw_bytes = (p.flags & KETTE_GENERATE_RAW_BYTES) != 0;
@@ -70,6 +70,11 @@ kette_status next_event(kette_session* handle, kette_event& out) {
   return KETTE_OK;
 }
 
+bool calls_stop(kette_on_event on_event, void* user, const kette_event& event) {
+  const InCallback callback;
+  return on_event != nullptr && on_event(user, &event) != 0;
+}
+
 kette_session* make_session(std::unique_ptr<Session> session) {
   auto handle = std::make_unique<kette_session>();
   handle->session = std::move(session);
@@ -85,9 +90,10 @@ kette_status kette_session_new(kette_model* model, const kette_session_params* p
                                kette_error** err) {
   using namespace kette::capi;
   return guard(err, [&]() -> Result<kette_status> {
-    KETTE_TRY(require(model, "model"));
+    KETTE_TRY(require_live(model, "model"));
     KETTE_TRY(require(out, "out"));
     KETTE_ASSIGN(const kette_session_params p, read_struct(params, "kette_session_params"));
+    KETTE_TRY(require_flags(p.flags, 0, "kette_session_params.flags"));
     std::optional<kette::nn::KvType> type;
     switch (p.kv_type) {
       case KETTE_KV_DEFAULT: break;
@@ -105,7 +111,7 @@ kette_status kette_session_new(kette_model* model, const kette_session_params* p
 kette_status kette_session_fork(const kette_session* session, kette_session** out, kette_error** err) {
   using namespace kette::capi;
   return guard(err, [&]() -> Result<kette_status> {
-    KETTE_TRY(require(session, "session"));
+    KETTE_TRY(require_live(session, "session"));
     KETTE_TRY(require(out, "out"));
     KETTE_ASSIGN(auto copy, session->session->fork());
     *out = make_session(std::move(copy));
@@ -119,7 +125,9 @@ kette_status kette_session_begin_chat(kette_session* session, const kette_chat* 
                                       kette_error** err) {
   using namespace kette::capi;
   return guard_session(session, err, [&](kette::Session& s) -> Result<kette_status> {
-    KETTE_TRY(require(chat, "chat"));
+    KETTE_TRY(require_live(chat, "chat"));
+    if (&chat->prompt->loaded() != &s.loaded())
+      return kette::error(Code::kInvalidArgument, "the chat was made from another model than the session");
     KETTE_ASSIGN(auto options, read_generate(params));
     KETTE_ASSIGN(auto prompt, chat->prompt->tokens());
     KETTE_TRY(s.begin(std::move(prompt), std::move(options)));
@@ -150,9 +158,7 @@ kette_status kette_session_poll(kette_session* session, kette_event* event, kett
   using namespace kette::capi;
   return guard_session(session, err, [&](kette::Session&) -> Result<kette_status> {
     KETTE_TRY(require(event, "event"));
-    if (event->struct_size < sizeof(uint32_t))
-      return kette::error(Code::kInvalidArgument, "kette_event.struct_size is {}, expected sizeof(kette_event) = {}",
-                          event->struct_size, sizeof(kette_event));
+    KETTE_TRY(require_size(event->struct_size, sizeof(kette_event), "kette_event"));
     kette_event own{};
     const kette_status status = next_event(session, own);
     KETTE_TRY(write_struct(own, event, "kette_event"));
@@ -169,7 +175,7 @@ kette_status kette_session_run(kette_session* session, kette_on_event on_event, 
       if (status == KETTE_DONE) return KETTE_OK;
       if (status == KETTE_MORE) {
         KETTE_ASSIGN([[maybe_unused]] const bool done, s.step(0));
-      } else if (on_event != nullptr && on_event(user, &event) != 0) {
+      } else if (calls_stop(on_event, user, event)) {
         s.stop();
         return KETTE_OK;
       }
@@ -206,7 +212,7 @@ uint32_t kette_session_capacity(const kette_session* session) {
 kette_status kette_session_metrics(const kette_session* session, kette_metrics* out, kette_error** err) {
   using namespace kette::capi;
   return guard(err, [&]() -> Result<kette_status> {
-    KETTE_TRY(require(session, "session"));
+    KETTE_TRY(require_live(session, "session"));
     const kette::Session& s = *session->session;
     const kette::Metrics& m = s.metrics();
     kette_metrics own{};
@@ -219,6 +225,9 @@ kette_status kette_session_metrics(const kette_session* session, kette_metrics* 
     own.kv_bytes = s.kv_bytes();
     own.weight_bytes = s.loaded().weight_bytes();
     own.scratch_bytes = s.scratch_bytes();
+    own.steps = m.steps;
+    own.step_overrun_max_us = m.step_overrun_max_us;
+    own.quantum_max_us = m.quantum_max_us;
     KETTE_TRY(write_struct(own, out, "kette_metrics"));
     return KETTE_OK;
   });

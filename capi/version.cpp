@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "handles.h"
+#include "kette/api.h"
 
 #define KETTE_TEXT_INNER(x) #x
 #define KETTE_TEXT(x) KETTE_TEXT_INNER(x)
@@ -13,7 +14,7 @@ uint32_t kette_version(void) { return KETTE_VERSION; }
 
 const char* kette_build_info(void) {
   return "{\"version\": \"" KETTE_TEXT(KETTE_VERSION_MAJOR) "." KETTE_TEXT(KETTE_VERSION_MINOR) "." KETTE_TEXT(
-      KETTE_VERSION_PATCH) "\", \"compiler\": \"" __VERSION__ "\", \"onednn\": \"" KETTE_TEXT(
+      KETTE_VERSION_PATCH) "\", \"git_revision\": \"" KETTE_GIT_REVISION "\", \"compiler\": \"" __VERSION__ "\", \"onednn\": \"" KETTE_TEXT(
       DNNL_VERSION_MAJOR) "." KETTE_TEXT(DNNL_VERSION_MINOR) "." KETTE_TEXT(DNNL_VERSION_PATCH)
       "\", \"kernels\": [\"ref\", \"avx2\", \"avx512\", \"avx512_bf16\", \"amx\"]}";
 }
@@ -21,7 +22,7 @@ const char* kette_build_info(void) {
 int32_t kette_has_feature(const char* name) {
   if (name == nullptr) return 0;
   const std::string_view feature(name);
-  for (const std::string_view known : {"gguf", "chat_template", "exact", "deterministic", "fork", "vfs", "executor"})
+  for (const std::string_view known : {"gguf", "chat_template", "exact", "deterministic", "fork", "vfs", "executor", "allocator", "api_table"})
     if (feature == known) return 1;
   return 0;
 }
@@ -31,6 +32,7 @@ uint32_t kette_struct_size(const char* name) {
   const std::string_view wanted(name);
 #define KETTE_SIZE(type) \
   if (wanted == #type) return sizeof(type);
+  KETTE_SIZE(kette_allocator)
   KETTE_SIZE(kette_executor)
   KETTE_SIZE(kette_logger)
   KETTE_SIZE(kette_vfs)
@@ -41,6 +43,7 @@ uint32_t kette_struct_size(const char* name) {
   KETTE_SIZE(kette_event)
   KETTE_SIZE(kette_session_params)
   KETTE_SIZE(kette_metrics)
+  KETTE_SIZE(kette_api)
 #undef KETTE_SIZE
   return 0;
 }

@@ -23,10 +23,28 @@ add_library(kette_capi OBJECT ${kette_capi_sources})
 set_target_properties(kette_capi PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_EXTENSIONS OFF)
 target_link_libraries(kette_capi PRIVATE kette_headers kette_core kette_onednn)
 
-# capi/functions.def names what the library exports, one function a line.
+# capi/functions.def names what the library exports, one function a line: KETTE_FUNCTION(version) is kette_version.
 set(kette_functions "${PROJECT_SOURCE_DIR}/capi/functions.def")
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${kette_functions}")
-file(STRINGS "${kette_functions}" kette_exports REGEX "^kette_")
+file(STRINGS "${kette_functions}" kette_exports REGEX "^KETTE_FUNCTION")
+list(TRANSFORM kette_exports REPLACE "KETTE_FUNCTION\\((.*)\\)" "kette_\\1")
+
+# The git revision, where this is a checkout of Kette and not part of another. It follows the branch by the reflog.
+set(kette_revision unknown)
+find_package(Git QUIET)
+if(GIT_FOUND)
+  execute_process(COMMAND "${GIT_EXECUTABLE}" rev-parse --show-prefix HEAD --git-path logs/HEAD
+    WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" OUTPUT_VARIABLE answer RESULT_VARIABLE failed ERROR_QUIET)
+  if(NOT failed AND answer MATCHES "^\n([0-9a-f]+)\n([^\n]+)")
+    set(reflog "${CMAKE_MATCH_2}")
+    string(SUBSTRING "${CMAKE_MATCH_1}" 0 12 kette_revision)
+    cmake_path(ABSOLUTE_PATH reflog BASE_DIRECTORY "${PROJECT_SOURCE_DIR}")
+    if(EXISTS "${reflog}")
+      set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${reflog}")
+    endif()
+  endif()
+endif()
+set_source_files_properties(capi/version.cpp PROPERTIES COMPILE_DEFINITIONS "KETTE_GIT_REVISION=\"${kette_revision}\"")
 
 if(KETTE_BUILD_SHARED)
   list(JOIN kette_exports ";\n    " exports)

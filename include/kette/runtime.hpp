@@ -28,21 +28,31 @@ using log_function = std::function<void(log_level, std::string_view component, s
 /// How a runtime is made. Zero and empty mean the default.
 struct runtime_options {
   std::int32_t threads = 0;       ///< the caller's included; 0: the physical cores that this process may use
+  std::int32_t thread_priority = KETTE_PRIORITY_BELOW_NORMAL;  ///< KETTE_PRIORITY_* of Kette's own threads
   std::uint32_t spin_us = 0;      ///< how long a worker waits awake between two parts of a step; 0: 50 µs
+  std::uint32_t quantum_us = 0;   ///< how long a stretch of work between two safe points may be, about; 0: 1000 µs
+  std::uint64_t cpu_mask_lo = 0, cpu_mask_hi = 0;  ///< CPUs 0 to 127 for Kette's own threads; both 0: no choice
   std::uint32_t flags = 0;        ///< KETTE_RUNTIME_*
   std::string max_isa;            ///< "": the best of this CPU; "ref", "avx2", "avx512", "avx512_bf16", "amx"
   log_function log;               ///< empty: silence. What it throws is dropped: it may run on a worker
   log_level min_level = log_level::info;
   const kette_executor* executor = nullptr;  ///< the host's threads instead of Kette's; read by create()
+  const kette_allocator* allocator = nullptr;  ///< the host's memory for weights, caches, scratch; read by create()
 
   runtime_options& set_threads(std::int32_t n) { return threads = n, *this; }
+  runtime_options& set_thread_priority(std::int32_t p) { return thread_priority = p, *this; }
   runtime_options& set_spin_us(std::uint32_t us) { return spin_us = us, *this; }
+  runtime_options& set_quantum_us(std::uint32_t us) { return quantum_us = us, *this; }
+  runtime_options& set_cpu_mask(std::uint64_t lo, std::uint64_t hi = 0) {
+    return cpu_mask_lo = lo, cpu_mask_hi = hi, *this;
+  }
   runtime_options& set_flags(std::uint32_t bits) { return flags = bits, *this; }
   runtime_options& set_max_isa(std::string name) { return max_isa = std::move(name), *this; }
   runtime_options& set_log(log_function f, log_level from = log_level::info) {
     return log = std::move(f), min_level = from, *this;
   }
   runtime_options& set_executor(const kette_executor* e) { return executor = e, *this; }
+  runtime_options& set_allocator(const kette_allocator* a) { return allocator = a, *this; }
 };
 
 /// A counted reference to a runtime: copies share it, the last one joins Kette's threads. Models and sessions keep
@@ -54,9 +64,14 @@ class runtime {
     auto params = detail::sized<kette_runtime_params>();
     params.flags = options.flags;
     params.n_threads = options.threads;
+    params.thread_priority = options.thread_priority;
     params.spin_us = options.spin_us;
+    params.quantum_us = options.quantum_us;
+    params.cpu_mask_lo = options.cpu_mask_lo;
+    params.cpu_mask_hi = options.cpu_mask_hi;
     params.max_isa = options.max_isa.empty() ? nullptr : options.max_isa.c_str();
     params.executor = options.executor;
+    params.allocator = options.allocator;
     auto logger = detail::sized<kette_logger>();
     bool destroyed = false;
     std::unique_ptr<log_state> state;

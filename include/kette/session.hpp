@@ -34,6 +34,8 @@ struct metrics {
   std::uint64_t prompt_tokens, cached_tokens, generated_tokens;
   std::chrono::microseconds time_to_first_token, prefill, decode;
   std::uint64_t kv_bytes, weight_bytes, scratch_bytes;
+  std::uint64_t steps;                                  ///< with a budget
+  std::chrono::microseconds longest_overrun, longest_quantum;  ///< of those: past the budget; between two safe points
 };
 
 /// An answer as an input range of events, made by request::stream(). Iterating does the work, on this thread; the loop
@@ -254,7 +256,8 @@ class session {
     if (!called) return called.error();
     const auto us = [](std::uint64_t n) { return std::chrono::microseconds(static_cast<std::int64_t>(n)); };
     return kette::metrics{m.prompt_tokens,    m.cached_tokens, m.gen_tokens, us(m.ttft_us),   us(m.prefill_us),
-                          us(m.decode_us), m.kv_bytes,      m.weight_bytes, m.scratch_bytes};
+                          us(m.decode_us), m.kv_bytes,      m.weight_bytes, m.scratch_bytes,
+                          m.steps,         us(m.step_overrun_max_us), us(m.quantum_max_us)};
   }
 
   const kette::model& model() const noexcept { return state_->of; }

@@ -8,6 +8,8 @@
 #include <new>
 #include <span>
 
+#include "base/allocator.h"
+
 namespace kette {
 
 inline constexpr std::size_t kCacheLine = 64;
@@ -16,28 +18,40 @@ template <class T>
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
-  // Uninitialised: the owner writes before it reads.
-  explicit AlignedBuffer(std::size_t count) : size_(count) {
+  // Uninitialised: the owner writes before it reads. `allocator` must outlive the buffer; nullptr: the heap.
+  explicit AlignedBuffer(std::size_t count, Allocator* allocator = nullptr, MemoryUse use = MemoryUse::kScratch)
+      : data_(nullptr, Free{allocator, use, count}) {
     if (count == 0) return;
     if (count > SIZE_MAX / 2 / sizeof(T)) throw std::bad_alloc();
-    data_.reset(static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t{kCacheLine})));
+    const std::size_t bytes = count * sizeof(T);
+    void* p = allocator != nullptr ? allocator->take(bytes, kCacheLine, use)
+                                   : ::operator new(bytes, std::align_val_t{kCacheLine});
+    if (p == nullptr) throw std::bad_alloc();
+    data_.reset(static_cast<T*>(p));
   }
 
   T* data() { return data_.get(); }
   const T* data() const { return data_.get(); }
-  std::size_t size() const { return size_; }
-  std::span<T> span() { return {data_.get(), size_}; }
-  std::span<const T> span() const { return {data_.get(), size_}; }
+  std::size_t size() const { return data_.get_deleter().count; }
+  std::span<T> span() { return {data(), size()}; }
+  std::span<const T> span() const { return {data(), size()}; }
   T& operator[](std::size_t i) { return data_.get()[i]; }
   const T& operator[](std::size_t i) const { return data_.get()[i]; }
 
  private:
   struct Free {
-    void operator()(T* p) const { ::operator delete(p, std::align_val_t{kCacheLine}); }
+    Allocator* allocator = nullptr;
+    MemoryUse use = MemoryUse::kScratch;
+    std::size_t count = 0;
+    void operator()(T* p) const noexcept {
+      if (allocator != nullptr)
+        allocator->give_back(p, count * sizeof(T), kCacheLine, use);
+      else
+        ::operator delete(p, std::align_val_t{kCacheLine});
+    }
   };
   static_assert(std::is_trivially_destructible_v<T>);
   std::unique_ptr<T, Free> data_;
-  std::size_t size_ = 0;
 };
 
 }  // namespace kette

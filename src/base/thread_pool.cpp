@@ -3,12 +3,17 @@
 #include "base/thread_pool.h"
 
 #include <immintrin.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <exception>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -22,30 +27,70 @@ constexpr uint64_t kMask = (1u << kBits) - 1;
 constexpr uint32_t kMaxTasks = (1u << kBits) - 4096;  // room for every worker to overshoot once
 constexpr uint32_t kMaxThreads = 1024;
 
+// Every signal blocked while it lives: threads made meanwhile never run the host's handlers.
+class BlockedSignals {
+ public:
+  BlockedSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    changed_ = pthread_sigmask(SIG_SETMASK, &all, &before_) == 0;
+  }
+  ~BlockedSignals() {
+    if (changed_) pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  BlockedSignals(const BlockedSignals&) = delete;
+  BlockedSignals& operator=(const BlockedSignals&) = delete;
+
+ private:
+  sigset_t before_;
+  bool changed_;
+};
+
+// Name, urgency and CPUs of the calling thread, one of the pool's. On Linux each thread has a nice value of its own.
+void settle_in(int32_t nice, const CpuMask& cpus) {
+  pthread_setname_np(pthread_self(), "kette");
+  if (nice > 0) setpriority(PRIO_PROCESS, 0, std::min(19, getpriority(PRIO_PROCESS, 0) + nice));
+  if (cpus.empty()) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int cpu = 0; cpu < 128; ++cpu)
+    if (cpus.has(cpu)) CPU_SET(cpu, &set);
+  sched_setaffinity(0, sizeof set, &set);
+}
+
 class ThreadPool final : public Executor {
  public:
   explicit ThreadPool(const ThreadPoolOptions& options) : spin_(std::chrono::microseconds(options.spin_us)) {
-    const uint32_t wanted = std::min(options.n_threads == 0 ? usable_cores() : options.n_threads, kMaxThreads);
-    threads_.reserve(wanted - 1);
+    const uint32_t wanted = std::min(options.n_threads == 0 ? usable_cores(options.cpus) : options.n_threads, kMaxThreads);
+    threads_->reserve(wanted - 1);
+    const BlockedSignals blocked;
     for (uint32_t worker = 1; worker < wanted; ++worker) {
       try {
-        threads_.emplace_back([this, worker] { work(worker); });
-      } catch (const std::system_error&) {
-        break;  // the system refuses more threads: go on with those we have
+        threads_->emplace_back([this, worker, nice = options.nice, cpus = options.cpus] {
+          settle_in(nice, cpus);
+          work(worker);
+        });
+      } catch (const std::exception&) {
+        break;  // the system refuses more threads or memory for them: go on with those we have
       }
     }
   }
 
   ~ThreadPool() override {
+    if (getpid() != pid_) {
+      // A fork's child has none of these threads: there is nothing to join, and to detach them would touch freed stacks.
+      static_cast<void>(threads_.release());
+      return;
+    }
     stop_.store(true);
     wake();
-    for (std::thread& t : threads_) t.join();
+    for (std::thread& t : *threads_) t.join();
   }
 
-  uint32_t width() const override { return static_cast<uint32_t>(threads_.size()) + 1; }
+  uint32_t width() const override { return static_cast<uint32_t>(threads_->size()) + 1; }
 
   void run(uint32_t n, Task task, void* arg) override {
-    if (threads_.empty() || n <= 1) {
+    if (threads_->empty() || n <= 1) {
       for (uint32_t i = 0; i < n; ++i) task(arg, i, 0);
       return;
     }
@@ -131,7 +176,8 @@ class ThreadPool final : public Executor {
   uint64_t epoch_ = 0;
   std::mutex run_mutex_;
   std::chrono::steady_clock::duration spin_;
-  std::vector<std::thread> threads_;
+  const pid_t pid_ = getpid();
+  std::unique_ptr<std::vector<std::thread>> threads_ = std::make_unique<std::vector<std::thread>>();
 };
 
 }  // namespace
@@ -139,6 +185,9 @@ class ThreadPool final : public Executor {
 Result<std::unique_ptr<Executor>> make_thread_pool(const ThreadPoolOptions& options) {
   if (options.n_threads > kMaxThreads)
     return error(Code::kInvalidArgument, "n_threads: {}, expected at most {}", options.n_threads, kMaxThreads);
+  if (!options.cpus.empty() && !may_use(options.cpus))
+    return error(Code::kInvalidArgument, "cpu mask {:#x} {:#x}: this process may use none of these CPUs", options.cpus.low,
+                 options.cpus.high);
   return std::unique_ptr<Executor>(std::make_unique<ThreadPool>(options));
 }
 

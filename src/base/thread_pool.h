@@ -31,16 +31,28 @@ class Executor {
   }
 };
 
-struct ThreadPoolOptions {
-  uint32_t n_threads = 0;  // the caller's included; 0: the physical cores this process may use
-  uint32_t spin_us = 20;   // how long a worker inside a step waits awake before it parks
+// A set of CPUs by number; empty: all that this process may use.
+struct CpuMask {
+  uint64_t low = 0, high = 0;  // CPUs 0 to 63, 64 to 127
+  bool empty() const { return low == 0 && high == 0; }
+  bool has(int cpu) const { return ((cpu < 64 ? low >> cpu : high >> (cpu - 64)) & 1) != 0; }
 };
 
-// Kette's own pool: n - 1 threads, parked between steps (no CPU used while idle). If the system refuses a thread
-// the pool is narrower, never an error.
+struct ThreadPoolOptions {
+  uint32_t n_threads = 0;  // the caller's included; 0: the physical cores of `cpus` that this process may use
+  uint32_t spin_us = 20;   // how long a worker inside a step waits awake before it parks
+  int32_t nice = 0;        // how much less urgent than the creating thread the workers are, 0 to 19; best effort
+  CpuMask cpus;            // where the workers run
+};
+
+// Kette's own pool: n - 1 threads, parked between steps (no CPU used while idle), deaf to signals. If the system refuses
+// a thread the pool is narrower, never an error. The caller's thread takes part as it is: priority and CPUs are those
+// of the workers. kInvalidArgument if this process may use none of `cpus`.
 Result<std::unique_ptr<Executor>> make_thread_pool(const ThreadPoolOptions& options);
 
-// Physical cores within this process's affinity and cgroup quota; at least 1.
-uint32_t usable_cores();
+// Physical cores within `cpus`, this process's affinity and its cgroup quota; at least 1.
+uint32_t usable_cores(const CpuMask& cpus = {});
+// Whether this process may use one of `cpus`.
+bool may_use(const CpuMask& cpus);
 
 }  // namespace kette

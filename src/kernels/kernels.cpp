@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "kernels/onednn/isa_limit.h"
+
 namespace kette::kernels {
 namespace {
 
@@ -47,11 +49,14 @@ constexpr PanelRow kPanelRows[] = {
 #undef KETTE_PANEL
 };
 
-std::unique_ptr<PanelMultiply> choose_panel(PanelType type, Isa isa, bool jit, const LogSink& log) {
+std::unique_ptr<PanelMultiply> choose_panel(PanelType type, Isa isa, bool jit, const LogSink& log, bool& generated) {
   for (const PanelRow& row : kPanelRows) {
     if (row.type != type || row.isa > isa || (row.generates_code && !jit)) continue;
     auto made = row.make();
-    if (made.ok()) return std::move(*made);
+    if (made.ok()) {
+      generated |= row.generates_code;
+      return std::move(*made);
+    }
     if (log) log(LogLevel::kWarning, "kernels", fmt::format("panel {}: {}", row.name, made.status().message()));
   }
   return nullptr;
@@ -75,8 +80,14 @@ Result<Kernels> choose_kernels(Isa isa, bool jit, const LogSink& log) {
   chosen.isa = isa;
   for (const VectorRow& row : kVectorRows)
     if (row.isa <= isa && chosen.vector == nullptr) chosen.vector = row.kernels;
-  chosen.exact_panel = choose_panel(PanelType::kF32, isa, jit, log);
-  chosen.fast_panel = choose_panel(PanelType::kBf16, isa, jit, log);
+  bool generated = false;
+  const Isa limit = jit && isa > Isa::kRef ? limit_generated_code(isa) : Isa::kRef;  // before the first kernel is made
+  chosen.exact_panel = choose_panel(PanelType::kF32, isa, jit, log, generated);
+  chosen.fast_panel = choose_panel(PanelType::kBf16, isa, jit, log, generated);
+  if (generated) chosen.generated_isa = isa_name(limit);
+  if (generated && limit > isa && log)
+    log(LogLevel::kWarning, "kernels", fmt::format("generated code uses {} though {} is asked for: another runtime of this "
+                                                   "process has set that first", isa_name(limit), isa_name(isa)));
   if (chosen.vector == nullptr || chosen.exact_panel == nullptr)
     return error(Code::kCpu, "no kernels for {}", isa_name(isa));
   return chosen;

@@ -37,12 +37,13 @@ struct Kernels {
   const VectorKernels* vector = nullptr;
   std::unique_ptr<PanelMultiply> exact_panel;  // f32
   std::unique_ptr<PanelMultiply> fast_panel;   // bf16, or nullptr: use exact_panel
+  std::string_view generated_isa;              // what generated code may use at most; empty: there is none
   // The dot row for a weight format; exact mode admits only rows that read the activation as f32.
   const DotRow& dot(std::string_view format, bool exact) const;
 };
 
 // Rows of `isa` and below. `jit` false leaves out rows that generate code. A row that cannot run here is passed over
-// for the next, with a warning to `log`.
+// for the next, with a warning to `log`; so is said where generated code goes beyond `isa` (kernels/onednn/isa_limit.h).
 Result<Kernels> choose_kernels(Isa isa, bool jit, const LogSink& log);
 
 }  // namespace kette::kernels

@@ -18,10 +18,12 @@ namespace kette {
 // The bytes of bound tensors that are not mapped in place.
 class WeightStore {
  public:
-  std::byte* add(size_t bytes) { return buffers_.emplace_back(bytes).data(); }
+  explicit WeightStore(Allocator* allocator = nullptr) : allocator_(allocator) {}
+  std::byte* add(size_t bytes) { return buffers_.emplace_back(bytes, allocator_, MemoryUse::kWeights).data(); }
   uint64_t bytes() const;
 
  private:
+  Allocator* allocator_;
   std::vector<AlignedBuffer<std::byte>> buffers_;
 };
 

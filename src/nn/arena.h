@@ -12,11 +12,14 @@ namespace kette::nn {
 
 class Arena {
  public:
+  explicit Arena(Allocator* allocator = nullptr) : allocator_(allocator) {}
+
   // Everything taken after a Mark is free again when it goes.
   class Mark {
    public:
     explicit Mark(Arena& arena) : arena_(arena), chunk_(arena.chunk_), used_(arena.used_) {}
     ~Mark() {
+      if (arena_.held_) return;
       arena_.chunk_ = chunk_;
       arena_.used_ = used_;
     }
@@ -27,6 +30,12 @@ class Arena {
     Arena& arena_;
     size_t chunk_, used_;
   };
+
+  // While held, nothing that was taken is given to another, Marks or no: whoever takes the same sizes in the same order
+  // after a rewind finds what was there.
+  void hold(bool held) { held_ = held; }
+  // Everything is free again.
+  void rewind() { chunk_ = used_ = 0; }
 
   // Uninitialised, cache-line aligned.
   template <class T>
@@ -48,15 +57,17 @@ class Arena {
       ++chunk_;
       used_ = 0;
     }
-    if (chunk_ == chunks_.size()) chunks_.emplace_back(std::max(n, kChunkBytes));
+    if (chunk_ == chunks_.size()) chunks_.emplace_back(std::max(n, kChunkBytes), allocator_);
     std::byte* p = chunks_[chunk_].data() + used_;
     used_ += n;
     return p;
   }
 
   static constexpr size_t kChunkBytes = 1 << 20;
+  Allocator* allocator_;
   std::vector<AlignedBuffer<std::byte>> chunks_;
   size_t chunk_ = 0, used_ = 0;
+  bool held_ = false;
 };
 
 }  // namespace kette::nn

@@ -6,12 +6,12 @@
 
 namespace kette::nn {
 
-Result<KvCache> KvCache::make(const KvShape& shape, KvType type, size_t capacity) {
+Result<KvCache> KvCache::make(const KvShape& shape, KvType type, size_t capacity, Allocator* allocator) {
   auto bytes = checked_mul(shape.layers * shape.heads * 2, shape.row_bytes(type));
   if (bytes) bytes = checked_mul(*bytes, capacity);
   if (!bytes || *bytes > PTRDIFF_MAX)
     return error(Code::kBudget, "KV cache of {} positions: its size does not fit an address", capacity);
-  return KvCache(shape, type, capacity);
+  return KvCache(shape, type, capacity, allocator);
 }
 
 void KvCache::copy_from(const KvCache& other, size_t n) {

@@ -19,7 +19,7 @@ struct KvShape {
 class KvCache {
  public:
   // Memory is touched (and so used) only as far as positions are stored. kBudget if the size overflows.
-  static Result<KvCache> make(const KvShape& shape, KvType type, size_t capacity);
+  static Result<KvCache> make(const KvShape& shape, KvType type, size_t capacity, Allocator* allocator = nullptr);
 
   KvType type() const { return type_; }
   size_t capacity() const { return capacity_; }
@@ -34,8 +34,8 @@ class KvCache {
   void copy_from(const KvCache& other, size_t n);
 
  private:
-  KvCache(const KvShape& shape, KvType type, size_t capacity)
-      : shape_(shape), type_(type), capacity_(capacity), data_(at(shape.layers, 0, 0)) {}
+  KvCache(const KvShape& shape, KvType type, size_t capacity, Allocator* allocator)
+      : shape_(shape), type_(type), capacity_(capacity), data_(at(shape.layers, 0, 0), allocator, MemoryUse::kKvCache) {}
   size_t at(size_t layer, size_t head, size_t which) const {
     return ((layer * shape_.heads + head) * 2 + which) * capacity_ * shape_.row_bytes(type_);
   }

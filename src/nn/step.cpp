@@ -2,13 +2,13 @@
 
 namespace kette::nn {
 
-WorkerScratch::WorkerScratch(const kernels::Kernels& k)
-    : panel(kernels::kPanelDepth * kernels::kPanelWidth),
-      rows(16 * kernels::kPanelDepth),
-      multiply(std::max(k.exact_panel->scratch_bytes(), k.fast_panel ? k.fast_panel->scratch_bytes() : 0)),
-      attend(KETTE_ATTEND_SCRATCH(kMaxHeadDim, kAttendRows)),
-      query(kAttendRows * kMaxHeadDim),
-      out(kAttendRows * kMaxHeadDim) {}
+WorkerScratch::WorkerScratch(const kernels::Kernels& k, Allocator* allocator)
+    : panel(kernels::kPanelDepth * kernels::kPanelWidth, allocator),
+      rows(16 * kernels::kPanelDepth, allocator),
+      multiply(std::max(k.exact_panel->scratch_bytes(), k.fast_panel ? k.fast_panel->scratch_bytes() : 0), allocator),
+      attend(KETTE_ATTEND_SCRATCH(kMaxHeadDim, kAttendRows), allocator),
+      query(kAttendRows * kMaxHeadDim, allocator),
+      out(kAttendRows * kMaxHeadDim, allocator) {}
 
 size_t Scratch::bytes() const {
   size_t sum = arena.bytes();

@@ -27,7 +27,7 @@ inline constexpr size_t kMaxHeadDim = 256;
 
 // One thread's scratch.
 struct WorkerScratch {
-  explicit WorkerScratch(const kernels::Kernels& k);
+  WorkerScratch(const kernels::Kernels& k, Allocator* allocator);
   AlignedBuffer<float> panel;     // [kPanelDepth][kPanelWidth]
   AlignedBuffer<float> rows;      // [16][kPanelDepth]
   AlignedBuffer<std::byte> multiply;
@@ -38,8 +38,8 @@ struct WorkerScratch {
 
 // Scratch of one session.
 struct Scratch {
-  Scratch(const kernels::Kernels& k, uint32_t width) : workers(width) {
-    for (auto& w : workers) w = std::make_unique<WorkerScratch>(k);
+  Scratch(const kernels::Kernels& k, uint32_t width, Allocator* allocator = nullptr) : arena(allocator), workers(width) {
+    for (auto& w : workers) w = std::make_unique<WorkerScratch>(k, allocator);
   }
   size_t bytes() const;
   Arena arena;
@@ -59,11 +59,12 @@ class Step {
   const kernels::VectorKernels& vector() const { return *kernels.vector; }
   WorkerScratch& worker(uint32_t i) { return *scratch_.workers[i]; }
 
-  // f(first, last) over [0, n) in pieces of at least `grain`, on all threads if that is more than one piece.
+  // f(first, last) over [0, n) in pieces of at least `grain`, on all threads if that is more than one piece. Always by
+  // the executor: it may stop there and later skip what is done (runtime/safe_points.h), so that what a layer does
+  // between such calls has to be cheap and to come to the same when it is done again.
   template <class F>
   void parallel_rows(size_t n, size_t grain, F&& f) {
     const size_t pieces = std::min<size_t>((n + grain - 1) / grain, executor.width() * 4);
-    if (pieces <= 1) return f(size_t{0}, n);
     executor.parallel_for(static_cast<uint32_t>(pieces),
                           [&](uint32_t i, uint32_t) { f(n * i / pieces, n * (i + 1) / pieces); });
   }

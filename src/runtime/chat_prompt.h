@@ -20,6 +20,7 @@ class ChatPrompt {
   Status set_variables_json(std::string_view json);   // an object
   Status set_now(std::string_view iso8601);
 
+  const LoadedModel& loaded() const { return *loaded_; }
   Result<RenderedChat> render(bool add_generation_prompt) const;
   // The whole prompt. Only what the template itself wrote can become special tokens.
   Result<std::vector<Token>> tokens() const;

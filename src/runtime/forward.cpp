@@ -3,15 +3,19 @@
 namespace kette {
 
 Forward::Forward(const Model& model, Runtime& runtime, nn::Mode mode)
-    : model_(model), runtime_(runtime), mode_(mode), scratch_(runtime.kernels, runtime.executor->width()) {}
+    : model_(model),
+      runtime_(runtime),
+      mode_(mode),
+      points_(*runtime.executor),
+      scratch_(runtime.kernels, runtime.executor->width(), runtime.allocator.get()) {}
 
 void Forward::grow(size_t rows) {
   if (rows <= capacity_) return;
   capacity_ = 0;
   const size_t half = model_.rope().inv_freq.size();
-  x_ = AlignedBuffer<float>(rows * model_.shape().hidden_size);
-  cos_ = AlignedBuffer<float>(rows * half);
-  sin_ = AlignedBuffer<float>(rows * half);
+  x_ = AlignedBuffer<float>(rows * model_.shape().hidden_size, runtime_.allocator.get());
+  cos_ = AlignedBuffer<float>(rows * half, runtime_.allocator.get());
+  sin_ = AlignedBuffer<float>(rows * half, runtime_.allocator.get());
   capacity_ = rows;
 }
 
@@ -23,32 +27,65 @@ void Forward::begin(std::span<const int32_t> tokens, nn::KvCache& kv, size_t pos
   rows_ = tokens.size();
   logit_rows_ = rows;
   part_ = 0;
+  part_begun_ = false;
   under_way_ = true;
   const size_t half = model_.rope().inv_freq.size();
   for (size_t i = 0; i < rows_; ++i) model_.rope().angles(position + i, cos_.data() + i * half, sin_.data() + i * half);
 }
 
 Result<bool> Forward::run(std::optional<Clock::time_point> deadline, const CancelFlag* cancel) {
-  nn::Step step(*runtime_.executor, runtime_.kernels, mode_, scratch_);
-  const ModelShape& shape = model_.shape();
-  const nn::Tensor x{x_.data(), rows_, shape.hidden_size, shape.hidden_size};
-  const nn::Batch batch{tokens_, {&sequence_, 1}, cos_.data(), sin_.data()};
-  const size_t head = shape.num_hidden_layers + 1;
-  for (; part_ <= head; ++part_) {
-    if (cancelled(cancel)) return error(Code::kCancelled, "cancelled at layer {} of {}", part_, shape.num_hidden_layers);
-    if (deadline && Clock::now() >= *deadline) return false;
-    if (part_ == 0) {
-      model_.embed(step, batch, x);
-    } else if (part_ < head) {
-      model_.layer(step, batch, part_ - 1, x);
-    } else if (logit_rows_ > 0) {
-      model_.head(step, x.slice(rows_ - logit_rows_, logit_rows_),
-                  {logits_, logit_rows_, shape.vocab_size, shape.vocab_size});
+  // Left by an error or an exception (no memory), a part is half done and cannot go on.
+  struct Drop {
+    Forward* forward;
+    ~Drop() {
+      if (forward != nullptr) forward->drop();
+    }
+  } unless_kept{this};
+  points_.arm(deadline, cancel);
+  nn::Step step(points_, runtime_.kernels, mode_, scratch_);
+  const size_t layers = model_.shape().num_hidden_layers;
+  for (bool first = true; part_ <= layers + 1; ++part_, first = false) {
+    if (cancelled(cancel)) return error(Code::kCancelled, "cancelled at layer {} of {}", part_, layers);
+    if (deadline && !first && Clock::now() >= *deadline) {
+      unless_kept.forward = nullptr;
+      return false;
+    }
+    try {
+      run_part(step, deadline.has_value());
+    } catch (const Interrupted& interrupted) {
+      if (!step.status().ok()) return step.status();
+      if (interrupted.lost) return error(Code::kInternal, "part {} was resumed with other stretches of work", part_);
+      if (cancelled(cancel)) return error(Code::kCancelled, "cancelled in layer {} of {}", part_, layers);
+      unless_kept.forward = nullptr;
+      return false;
     }
     if (!step.status().ok()) return step.status();
   }
-  under_way_ = false;
+  drop();
   return true;
+}
+
+// The part from its beginning, or from where it was interrupted.
+void Forward::run_part(nn::Step& step, bool may_stop) {
+  if (part_begun_) {
+    points_.resume_part();
+  } else {
+    points_.begin_part();
+    scratch_.arena.hold(may_stop);
+  }
+  scratch_.arena.rewind();
+  part_begun_ = true;
+  const ModelShape& shape = model_.shape();
+  const nn::Tensor x{x_.data(), rows_, shape.hidden_size, shape.hidden_size};
+  const nn::Batch batch{tokens_, {&sequence_, 1}, cos_.data(), sin_.data()};
+  if (part_ == 0) {
+    model_.embed(step, batch, x);
+  } else if (part_ <= shape.num_hidden_layers) {
+    model_.layer(step, batch, part_ - 1, x);
+  } else if (logit_rows_ > 0) {
+    model_.head(step, x.slice(rows_ - logit_rows_, logit_rows_), {logits_, logit_rows_, shape.vocab_size, shape.vocab_size});
+  }
+  part_begun_ = false;
 }
 
 }  // namespace kette

@@ -1,16 +1,13 @@
-// One forward pass of one sequence over a stretch of tokens, in parts: embed, each layer, head. Between any two
-// parts it can pause (budget), be dropped (cancel), and go on later.
+// One forward pass of one sequence over a stretch of tokens, in parts: embed, each layer, head. Between any two pieces
+// of a part's work it can pause (budget), be dropped (cancel), and go on later; the result is the same.
 #pragma once
 
-#include <chrono>
 #include <optional>
 
 #include "models/model.h"
-#include "runtime/runtime.h"
+#include "runtime/safe_points.h"
 
 namespace kette {
-
-using Clock = std::chrono::steady_clock;
 
 class Forward {
  public:
@@ -26,17 +23,23 @@ class Forward {
   size_t rows() const { return rows_; }  // of the pass begun last
   void drop() { under_way_ = false; }
 
-  // Work until done (true), the deadline passed (false), or the flag was set or something failed (a Status).
+  // Work until done (true), the deadline passed (false), or the flag was set or something failed: then the pass is
+  // dropped. Gets at least one piece further, however near the deadline is.
   Result<bool> run(std::optional<Clock::time_point> deadline, const CancelFlag* cancel);
+  // The longest piece of work between two safe points, of the runs with a deadline since begin_measuring().
+  Clock::duration longest_piece() const { return points_.longest(); }
+  void begin_measuring() { points_.reset_longest(); }
 
   size_t scratch_bytes() const { return scratch_.bytes() + (x_.size() + cos_.size() + sin_.size()) * sizeof(float); }
 
  private:
   void grow(size_t rows);
+  void run_part(nn::Step& step, bool may_stop);
 
   const Model& model_;
   Runtime& runtime_;
   nn::Mode mode_;
+  SafePoints points_;
   nn::Scratch scratch_;
   AlignedBuffer<float> x_, cos_, sin_;  // [rows][hidden_size], [rows][half] of the pass under way
   size_t capacity_ = 0;                 // rows that they hold
@@ -45,7 +48,8 @@ class Forward {
   float* logits_ = nullptr;
   size_t rows_ = 0, logit_rows_ = 0;
   bool under_way_ = false;
-  size_t part_ = 0;  // 0: embed; 1 .. layers: that layer; layers + 1: head
+  size_t part_ = 0;         // 0: embed; 1 .. layers: that layer; layers + 1: head
+  bool part_begun_ = false;  // and was interrupted
 };
 
 }  // namespace kette

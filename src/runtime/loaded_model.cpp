@@ -88,6 +88,7 @@ Result<std::shared_ptr<LoadedModel>> LoadedModel::open(std::shared_ptr<Runtime> 
     return error(Code::kUnsupported, "weight_type {:.32}: weights are used as stored", options.weight_type);
   auto loaded = std::make_shared<LoadedModel>();
   loaded->runtime_ = std::move(runtime);
+  loaded->store_ = WeightStore(loaded->runtime_->allocator.get());
   loaded->mode_ = options.mode;
   loaded->name_ = source->name();
   if (is_gguf(*source)) {

@@ -1,6 +1,10 @@
 #include "runtime/runtime.h"
 
+#include <unistd.h>
+
 namespace kette {
+
+bool Runtime::forked() const { return executor->width() > 1 && getpid() != pid; }
 
 Result<std::shared_ptr<Runtime>> make_runtime(RuntimeOptions options) {
   auto runtime = std::make_shared<Runtime>();
@@ -13,9 +17,12 @@ Result<std::shared_ptr<Runtime>> make_runtime(RuntimeOptions options) {
   if (options.executor != nullptr) {
     runtime->executor = std::move(options.executor);
   } else {
-    KETTE_ASSIGN(runtime->executor, make_thread_pool({options.n_threads, options.spin_us}));
+    KETTE_ASSIGN(runtime->executor, make_thread_pool(options.pool));
   }
+  runtime->allocator = std::move(options.allocator);
   runtime->log = std::move(options.log);
+  runtime->quantum_us = options.quantum_us;
+  runtime->pid = getpid();
   return runtime;
 }
 

@@ -7,11 +7,16 @@ namespace {
 
 constexpr size_t kDefaultContext = 4096;
 constexpr size_t kMaxContext = 1 << 26;
-// With a budget the prompt goes in smaller stretches, so that one layer of one stretch stays short.
-constexpr size_t kBudgetRows = 32;
+// Multiply-adds that a thread gets through in a microsecond, low: to size pieces to the quantum.
+constexpr size_t kWorkPerMicrosecond = 20'000;
 
-uint64_t microseconds_since(Clock::time_point start) {
-  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count());
+uint64_t microseconds(Clock::duration d) {
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(d).count());
+}
+
+// So that appending n cannot fail.
+void make_room(std::vector<Token>& tokens, size_t n) {
+  if (tokens.capacity() - tokens.size() < n) tokens.reserve(std::max(tokens.size() + n, 2 * tokens.capacity()));
 }
 
 }  // namespace
@@ -20,7 +25,7 @@ Session::Session(std::shared_ptr<const LoadedModel> loaded, nn::KvCache kv)
     : loaded_(std::move(loaded)),
       kv_(std::move(kv)),
       forward_(*loaded_->model(), loaded_->runtime(), loaded_->mode()),
-      logits_(loaded_->model()->shape().vocab_size) {}
+      logits_(loaded_->model()->shape().vocab_size, loaded_->runtime().allocator.get()) {}
 
 Result<std::unique_ptr<Session>> Session::make(std::shared_ptr<const LoadedModel> loaded, size_t max_context,
                                                std::optional<nn::KvType> kv_type) {
@@ -32,7 +37,7 @@ Result<std::unique_ptr<Session>> Session::make(std::shared_ptr<const LoadedModel
   if (capacity > kMaxContext)
     return error(Code::kInvalidArgument, "max_context: {}, expected at most {}", capacity, kMaxContext);
   const nn::KvType type = kv_type.value_or(loaded->mode() == nn::Mode::kExact ? nn::KvType::kF32 : nn::KvType::kF16);
-  KETTE_ASSIGN(nn::KvCache kv, nn::KvCache::make(shape.kv, type, capacity));
+  KETTE_ASSIGN(nn::KvCache kv, nn::KvCache::make(shape.kv, type, capacity, loaded->runtime().allocator.get()));
   return std::unique_ptr<Session>(new Session(std::move(loaded), std::move(kv)));
 }
 
@@ -60,16 +65,13 @@ Status Session::eval(std::span<const Token> tokens, float* logits, size_t rows) 
   if (tokens.size() > capacity() - length())
     return error(Code::kContextFull, "{} tokens held and {} given, the context holds {}", length(), tokens.size(), capacity());
   const size_t silent = tokens.size() - rows;  // leading rows whose logits nobody wants
+  make_room(tokens_, tokens.size());
   for (size_t done = 0; done < tokens.size();) {
-    const size_t n = std::min(Forward::kMaxRows, tokens.size() - done);
+    const size_t n = rows_of_pass(false, tokens.size() - done);
     const size_t wanted = done + n > silent ? std::min(n, done + n - silent) : 0;
     float* out = wanted > 0 ? logits + (done + n - wanted - silent) * model().shape().vocab_size : nullptr;
     forward_.begin(tokens.subspan(done, n), kv_, length() + done, out, wanted);
-    auto ran = forward_.run(std::nullopt, nullptr);
-    if (!ran.ok()) {
-      forward_.drop();
-      return std::move(ran).status();
-    }
+    KETTE_TRY(forward_.run(std::nullopt, nullptr).status());
     done += n;
   }
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
@@ -102,6 +104,7 @@ Status Session::begin(std::vector<Token> prompt, GenerateOptions options) {
   const auto same = std::mismatch(tokens_.begin(), tokens_.end(), prompt.begin(), prompt.end() - 1);
   const auto kept = static_cast<size_t>(same.first - tokens_.begin());
   metrics_ = {};
+  forward_.begin_measuring();
   metrics_.prompt_tokens = prompt.size();
   metrics_.cached_tokens = kept;
   answer.pending.assign(prompt.begin() + static_cast<ptrdiff_t>(kept), prompt.end());
@@ -113,14 +116,22 @@ Status Session::begin(std::vector<Token> prompt, GenerateOptions options) {
 }
 
 Result<bool> Session::step(uint32_t budget_us) {
-  const std::optional<Clock::time_point> deadline =
-      budget_us > 0 ? std::optional(Clock::now() + std::chrono::microseconds(budget_us)) : std::nullopt;
+  if (budget_us == 0) return work(std::nullopt);
+  const Clock::time_point deadline = Clock::now() + std::chrono::microseconds(budget_us);
+  auto done = work(deadline);
+  const Clock::time_point now = Clock::now();
+  ++metrics_.steps;
+  if (now > deadline) metrics_.step_overrun_max_us = std::max(metrics_.step_overrun_max_us, microseconds(now - deadline));
+  metrics_.quantum_max_us = microseconds(forward_.longest_piece());
+  return done;
+}
+
+Result<bool> Session::work(std::optional<Clock::time_point> deadline) {
   while (answer_) {
     const Clock::time_point start = Clock::now();
     auto evaluated = evaluate_pending(deadline);
-    (answer_->generated == 0 ? metrics_.prefill_us : metrics_.decode_us) += microseconds_since(start);
+    (answer_->generated == 0 ? metrics_.prefill_us : metrics_.decode_us) += microseconds(Clock::now() - start);
     if (!evaluated.ok()) {
-      forward_.drop();
       if (evaluated.status().code() != Code::kCancelled) {
         answer_.reset();
         return std::move(evaluated).status();
@@ -129,13 +140,30 @@ Result<bool> Session::step(uint32_t budget_us) {
       return true;
     }
     if (!*evaluated) return false;
-    if (Status chosen = choose(); !chosen.ok()) {
-      answer_.reset();
-      return chosen;
-    }
+    struct EndUnlessChosen {  // an exception would leave the sampler ahead of the tokens
+      std::optional<Answer>* answer;
+      ~EndUnlessChosen() {
+        if (answer != nullptr) answer->reset();
+      }
+    } unless_chosen{&answer_};
+    KETTE_TRY(choose());
+    unless_chosen.answer = nullptr;
     if (answer_ && (!deadline || Clock::now() >= *deadline)) return false;
   }
   return true;
+}
+
+// How many of the `left` tokens the next pass takes. With a budget the prompt goes in shorter passes, so that a piece of
+// a matmul (64 rows of a weight as wide as the widest, about four times the hidden size) stays within the quantum. The
+// last pass is never of few rows unless it is the only one: how a prompt is cut then has no effect on the sums.
+size_t Session::rows_of_pass(bool budget, size_t left) const {
+  size_t most = Forward::kMaxRows;
+  if (budget) {
+    const size_t rows = loaded_->runtime().quantum_us * kWorkPerMicrosecond / (64 * 4 * model().shape().hidden_size);
+    most = std::clamp<size_t>(rows / 8 * 8, 3 * nn::kFewRows, Forward::kMaxRows);
+  }
+  if (left <= most) return left;
+  return left - most > nn::kFewRows ? most : left - nn::kFewRows - 1;
 }
 
 // Bring the pending tokens into the cache; true when the logits of the last, and of the token before each guess, are
@@ -143,11 +171,13 @@ Result<bool> Session::step(uint32_t budget_us) {
 Result<bool> Session::evaluate_pending(std::optional<Clock::time_point> deadline) {
   Answer& a = *answer_;
   while (a.evaluated < a.pending.size()) {
-    const size_t n = std::min(deadline ? kBudgetRows : Forward::kMaxRows, a.pending.size() - a.evaluated);
     if (!forward_.under_way()) {
+      const size_t n = rows_of_pass(deadline.has_value(), a.pending.size() - a.evaluated);
       const bool last = a.evaluated + n == a.pending.size();
       const size_t wanted = last ? 1 + a.drafted : 0, vocab_size = model().shape().vocab_size;
-      if (logits_.size() < wanted * vocab_size) logits_ = AlignedBuffer<float>(wanted * vocab_size);
+      if (logits_.size() < wanted * vocab_size)
+        logits_ = AlignedBuffer<float>(wanted * vocab_size, loaded_->runtime().allocator.get());
+      make_room(tokens_, n);
       forward_.begin({a.pending.data() + a.evaluated, n}, kv_, length(), logits_.data(), wanted);
     }
     KETTE_ASSIGN(const bool done, forward_.run(deadline, a.options.cancel.get()));
@@ -179,7 +209,7 @@ Status Session::choose() {
     tokens_.push_back(token);
     ++metrics_.accepted_tokens;
   }
-  if (a.generated > row) a.governor.record(guesses.size(), row, microseconds_since(a.step_began));  // not the prompt's
+  if (a.generated > row) a.governor.record(guesses.size(), row, microseconds(Clock::now() - a.step_began));  // not the prompt's
   a.step_began = Clock::now();
   draft(token);
   return {};
@@ -190,7 +220,7 @@ bool Session::emit(Token token) {
   a.sampler.accept(token);
   ++a.generated;
   metrics_.gen_tokens = a.generated;
-  if (a.generated == 1) metrics_.ttft_us = microseconds_since(a.began);
+  if (a.generated == 1) metrics_.ttft_us = microseconds(Clock::now() - a.began);
 
   const auto tokenizer = loaded_->tokenizer();
   bool ends = std::ranges::find(a.options.stop_tokens, token) != a.options.stop_tokens.end();

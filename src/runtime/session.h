@@ -42,6 +42,7 @@ struct Metrics {
   uint64_t prompt_tokens = 0, cached_tokens = 0, gen_tokens = 0;
   uint64_t drafted_tokens = 0, accepted_tokens = 0;
   uint64_t ttft_us = 0, prefill_us = 0, decode_us = 0;
+  uint64_t steps = 0, step_overrun_max_us = 0, quantum_max_us = 0;  // of steps with a budget
 };
 
 class Session {
@@ -97,6 +98,8 @@ class Session {
   Session(std::shared_ptr<const LoadedModel> loaded, nn::KvCache kv);
   Status check(std::span<const Token> tokens) const;
   const Model& model() const { return *loaded_->model(); }
+  Result<bool> work(std::optional<Clock::time_point> deadline);
+  size_t rows_of_pass(bool budget, size_t left) const;
   Result<bool> evaluate_pending(std::optional<Clock::time_point> deadline);
   Status choose();
   // Show a chosen token; false if the answer ends with it.

@@ -1,78 +1,202 @@
-/* The C ABI from C: errors as values, struct growth, a model evaluated and continued. Exit status 0: all held. */
-#include <kette/kette.h>
-#include <stdio.h>
-#include <string.h>
+/* Group 10: evaluating, generating, going back, forking; what is refused changes nothing. */
+#include "check.h"
 
-static int failures = 0;
-#define CHECK(condition)                                         \
-  do {                                                           \
-    if (!(condition)) {                                          \
-      fprintf(stderr, "line %d: %s\n", __LINE__, #condition);    \
-      ++failures;                                                \
-    }                                                            \
-  } while (0)
+static kette_runtime* runtime;
+static kette_model* model;
 
-struct larger_params {
-  kette_runtime_params known;
-  uint64_t added;
-};
-
-static void test_structs(void) {
-  kette_runtime* runtime = NULL;
-  kette_error* error = NULL;
-  struct larger_params larger;
-  memset(&larger, 0, sizeof larger);
-  larger.known.struct_size = sizeof larger;
-  CHECK(kette_runtime_new(&larger.known, &runtime, &error) == KETTE_OK);
-  kette_runtime_unref(runtime);
-  runtime = NULL;
-  larger.added = 1;
-  CHECK(kette_runtime_new(&larger.known, &runtime, &error) == KETTE_E_STRUCT_TOO_NEW);
-  CHECK(runtime == NULL);
-  CHECK(error != NULL && strlen(kette_error_message(error)) > 0);
-  kette_error_free(error);
-  larger.known.struct_size = 0;
-  CHECK(kette_runtime_new(&larger.known, &runtime, NULL) == KETTE_E_INVALID_ARGUMENT);
-  CHECK(kette_struct_size("kette_event") == sizeof(kette_event));
-  CHECK(kette_struct_size("nothing") == 0);
+static void test_eval(void) {
+  static float all[PROMPT_SIZE][TINY_VOCAB], part[PROMPT_SIZE][TINY_VOCAB], last[TINY_VOCAB];
+  kette_session* session = new_session(model);
+  const kette_token wrong[2] = {5, TINY_VOCAB};
+  CHECK_INT(kette_session_length(session), 0);
+  CHECK(kette_session_capacity(session) > PROMPT_SIZE);
+  CHECK_INT(kette_session_eval(session, prompt, PROMPT_SIZE, all[0], PROMPT_SIZE, NULL), KETTE_OK);
+  CHECK_INT(kette_session_length(session), PROMPT_SIZE);
+  /* Go back and on: the same numbers. */
+  CHECK_INT(kette_session_rewind(session, 5, NULL), KETTE_OK);
+  CHECK_INT(kette_session_eval(session, prompt + 5, PROMPT_SIZE - 5, part[0], 3, NULL), KETTE_OK);
+  CHECK(memcmp(part[0], all[PROMPT_SIZE - 3], 3 * sizeof part[0]) == 0);
+  CHECK_INT(kette_session_rewind(session, 0, NULL), KETTE_OK);
+  CHECK_INT(kette_session_eval(session, prompt, PROMPT_SIZE - 1, NULL, 0, NULL), KETTE_OK);
+  CHECK_INT(kette_session_eval(session, prompt + PROMPT_SIZE - 1, 1, last, 1, NULL), KETTE_OK);
+  CHECK(memcmp(last, all[PROMPT_SIZE - 1], sizeof last) == 0);
+  /* Refused, without effect. */
+  CHECK_FAILS(kette_session_eval(session, wrong, 2, last, 1, &error), KETTE_E_INVALID_ARGUMENT, "288");
+  CHECK_INT(kette_session_eval(session, prompt, 2, last, 3, NULL), KETTE_E_INVALID_ARGUMENT);
+  CHECK_INT(kette_session_eval(session, prompt, 0, last, 0, NULL), KETTE_E_INVALID_ARGUMENT);
+  CHECK_INT(kette_session_eval(session, NULL, 2, last, 1, NULL), KETTE_E_INVALID_ARGUMENT);
+  CHECK_INT(kette_session_eval(session, prompt, 2, NULL, 1, NULL), KETTE_E_INVALID_ARGUMENT);
+  CHECK_INT(kette_session_eval(NULL, prompt, 2, last, 1, NULL), KETTE_E_INVALID_ARGUMENT);
+  CHECK_INT(kette_session_rewind(session, PROMPT_SIZE + 1, NULL), KETTE_E_INVALID_ARGUMENT);
+  CHECK_INT(kette_session_length(session), PROMPT_SIZE);
+  kette_session_free(session);
+  kette_session_free(NULL);
+  CHECK_INT(kette_session_length(NULL), 0);
+  CHECK_INT(kette_session_capacity(NULL), 0);
 }
 
-static void test_session(kette_runtime* runtime, const char* path) {
-  kette_model_params params;
-  kette_model* model = NULL;
-  kette_session* session = NULL;
-  const kette_token tokens[3] = {1, 2, 3};
-  const kette_token wrong = -1;
-  float once[288], again[288];
-  memset(&params, 0, sizeof params);
-  params.struct_size = sizeof params;
-  params.flags = KETTE_MODEL_EXACT;
-  CHECK(kette_model_open(runtime, path, &params, &model, NULL) == KETTE_OK);
-  if (model == NULL) return;
-  CHECK(kette_model_get_i64(model, "vocab_size", 0) == 288);
-  CHECK(kette_session_new(model, NULL, &session, NULL) == KETTE_OK);
-  kette_model_unref(model); /* the session keeps it alive */
-  if (session == NULL) return;
-  CHECK(kette_session_eval(session, &wrong, 1, once, 1, NULL) == KETTE_E_INVALID_ARGUMENT);
-  CHECK(kette_session_length(session) == 0);
-  CHECK(kette_session_eval(session, tokens, 3, once, 1, NULL) == KETTE_OK);
-  CHECK(kette_session_rewind(session, 4, NULL) == KETTE_E_INVALID_ARGUMENT);
-  CHECK(kette_session_rewind(session, 1, NULL) == KETTE_OK);
-  CHECK(kette_session_eval(session, tokens + 1, 2, again, 1, NULL) == KETTE_OK);
-  CHECK(memcmp(once, again, sizeof once) == 0);
+static void test_generate(void) {
+  kette_session* session = new_session(model);
+  struct tokens run, polled, again;
+  SIZED(kette_metrics, metrics);
+  run = generate_greedy(session, 8);
+  CHECK_INT(run.n, 8);
+  CHECK_INT(run.finish, KETTE_FINISH_LENGTH);
+  CHECK_INT(kette_session_metrics(session, &metrics, NULL), KETTE_OK);
+  CHECK_INT(metrics.prompt_tokens, PROMPT_SIZE);
+  CHECK_INT(metrics.gen_tokens, 8);
+  CHECK(metrics.kv_bytes > 0 && metrics.weight_bytes > 0 && metrics.scratch_bytes > 0);
+  /* By hand, and from what the session holds. */
+  memset(&polled, 0, sizeof polled);
+  CHECK_INT(begin_greedy(session, 8, NULL, NULL), KETTE_OK);
+  for (;;) {
+    SIZED(kette_event, event);
+    const kette_status status = kette_session_poll(session, &event, NULL);
+    if (status == KETTE_DONE) break;
+    if (status == KETTE_OK) keep_token(&polled, &event);
+    if (status == KETTE_MORE) CHECK(kette_session_step(session, 0, NULL) >= 0);
+  }
+  CHECK(same_tokens(&run, &polled));
+  CHECK_INT(kette_session_metrics(session, &metrics, NULL), KETTE_OK);
+  CHECK_INT(metrics.cached_tokens, PROMPT_SIZE - 1);
+  /* Nothing under way: done, not an error. */
+  CHECK_INT(kette_session_step(session, 0, NULL), KETTE_DONE);
+  CHECK_INT(kette_session_run(session, NULL, NULL, NULL), KETTE_OK);
+  /* Under way: other beginnings and evals are out of order, the answer goes on. */
+  CHECK_INT(begin_greedy(session, 8, NULL, NULL), KETTE_OK);
+  CHECK_INT(begin_greedy(session, 8, NULL, NULL), KETTE_E_MISUSE);
+  CHECK_INT(kette_session_eval(session, prompt, 1, NULL, 0, NULL), KETTE_E_MISUSE);
+  CHECK_INT(kette_session_rewind(session, 0, NULL), KETTE_E_MISUSE);
+  memset(&again, 0, sizeof again);
+  CHECK_INT(kette_session_run(session, keep_token, &again, NULL), KETTE_OK);
+  CHECK(same_tokens(&run, &again));
   kette_session_free(session);
 }
 
-int main(int argc, char** argv) {
-  kette_runtime* runtime = NULL;
-  kette_model* model = NULL;
-  const char* path = argc > 1 ? argv[1] : KETTE_GOLDEN_DIR "/models/llama/gguf/llama-Q4_0.gguf";
-  test_structs();
-  CHECK(kette_version() == KETTE_VERSION);
-  CHECK(kette_runtime_new(NULL, &runtime, NULL) == KETTE_OK);
-  CHECK(kette_model_open(runtime, "no such file", NULL, &model, NULL) < 0);
-  CHECK(kette_model_open(runtime, NULL, NULL, &model, NULL) == KETTE_E_INVALID_ARGUMENT);
-  test_session(runtime, path);
+static int32_t stop_at_third(void* user, const kette_event* event) {
+  keep_token(user, event);
+  return ((struct tokens*)user)->n == 3;
+}
+
+static void test_stops(void) {
+  kette_session* session = new_session(model);
+  const struct tokens all = generate_greedy(session, 8);
+  struct tokens out;
+  char text[64];
+  const char* stop[2] = {"never at all", text};
+  size_t size = 0, i;
+  SIZED(kette_sampling, greedy);
+  SIZED(kette_gen_params, params);
+  greedy.set = KETTE_SET_TEMPERATURE;
+  params.sampling = &greedy;
+  params.flags = KETTE_GENERATE_IGNORE_EOS | KETTE_GENERATE_RAW_BYTES | KETTE_GENERATE_SHOW_SPECIAL;
+  params.max_tokens = 8;
+  /* A callback that says stop. */
+  memset(&out, 0, sizeof out);
+  CHECK_INT(kette_session_begin_tokens(session, prompt, PROMPT_SIZE, &params, NULL), KETTE_OK);
+  CHECK_INT(kette_session_run(session, stop_at_third, &out, NULL), KETTE_OK);
+  CHECK_INT(out.n, 3);
+  CHECK_INT(kette_session_step(session, 0, NULL), KETTE_DONE);
+  /* A token. */
+  params.stop_tokens = &all.id[2];
+  params.n_stop_tokens = 1;
+  memset(&out, 0, sizeof out);
+  CHECK_INT(kette_session_begin_tokens(session, prompt, PROMPT_SIZE, &params, NULL), KETTE_OK);
+  CHECK_INT(kette_session_run(session, keep_token, &out, NULL), KETTE_OK);
+  for (i = 0; i < out.n; ++i) CHECK(out.id[i] != all.id[2]);
+  CHECK(out.n <= 2);
+  CHECK_INT(out.finish, KETTE_FINISH_STOP);
+  /* The text of a token. */
+  params.n_stop_tokens = 0;
+  params.stop = stop;
+  params.n_stop = 2;
+  CHECK_INT(kette_detokenize(model, &all.id[3], 1, 0, text, sizeof text - 1, &size, NULL), KETTE_OK);
+  text[size] = 0;
+  if (size > 0 && strlen(text) == size) {
+    memset(&out, 0, sizeof out);
+    CHECK_INT(kette_session_begin_tokens(session, prompt, PROMPT_SIZE, &params, NULL), KETTE_OK);
+    CHECK_INT(kette_session_run(session, keep_token, &out, NULL), KETTE_OK);
+    CHECK_INT(out.finish, KETTE_FINISH_STOP_STRING);
+    CHECK(out.n <= 4);
+  }
+  /* Refused before anything happens. */
+  stop[0] = "";
+  CHECK_INT(kette_session_begin_tokens(session, prompt, PROMPT_SIZE, &params, NULL), KETTE_E_INVALID_ARGUMENT);
+  stop[0] = NULL;
+  CHECK_INT(kette_session_begin_tokens(session, prompt, PROMPT_SIZE, &params, NULL), KETTE_E_INVALID_ARGUMENT);
+  params.stop = NULL;
+  CHECK_INT(kette_session_begin_tokens(session, prompt, PROMPT_SIZE, &params, NULL), KETTE_E_INVALID_ARGUMENT);
+  params.n_stop = 0;
+  params.n_stop_tokens = 1;
+  params.stop_tokens = NULL;
+  CHECK_INT(kette_session_begin_tokens(session, prompt, PROMPT_SIZE, &params, NULL), KETTE_E_INVALID_ARGUMENT);
+  params.n_stop_tokens = 0;
+  greedy.temperature = -1;
+  CHECK_INT(kette_session_begin_tokens(session, prompt, PROMPT_SIZE, &params, NULL), KETTE_E_INVALID_ARGUMENT);
+  greedy.temperature = 0;
+  greedy.n_bias = 1;
+  CHECK_INT(kette_session_begin_tokens(session, prompt, PROMPT_SIZE, &params, NULL), KETTE_E_INVALID_ARGUMENT);
+  CHECK_INT(kette_session_begin_tokens(session, prompt, 0, NULL, NULL), KETTE_E_INVALID_ARGUMENT);
+  CHECK_INT(kette_session_begin_chat(session, NULL, NULL, NULL), KETTE_E_INVALID_ARGUMENT);
+  out = generate_greedy(session, 8);
+  CHECK(same_tokens(&all, &out));
+  kette_session_free(session);
+}
+
+static void test_fork(void) {
+  kette_session *session = new_session(model), *copy = NULL, *third = NULL;
+  struct tokens a, b, c;
+  a = generate_greedy(session, 8);
+  CHECK_INT(kette_session_fork(session, &copy, NULL), KETTE_OK);
+  REQUIRE(copy != NULL);
+  CHECK_INT(kette_session_length(copy), kette_session_length(session));
+  CHECK_INT(kette_session_rewind(session, 0, NULL), KETTE_OK); /* each has its own */
+  CHECK_INT(kette_session_eval(session, prompt + 3, 9, NULL, 0, NULL), KETTE_OK);
+  b = generate_greedy(copy, 8);
+  CHECK(same_tokens(&a, &b));
+  CHECK_INT(begin_greedy(copy, 8, NULL, NULL), KETTE_OK);
+  CHECK_INT(kette_session_fork(copy, &third, NULL), KETTE_OK); /* its answer is not taken along */
+  CHECK_INT(kette_session_step(third, 0, NULL), KETTE_DONE);
+  kette_session_free(session);
+  kette_session_free(copy);
+  c = generate_greedy(third, 8);
+  CHECK(same_tokens(&a, &c));
+  kette_session_free(third);
+  CHECK_INT(kette_session_fork(NULL, &third, NULL), KETTE_E_INVALID_ARGUMENT);
+}
+
+static void test_context(void) {
+  kette_session* session = NULL;
+  struct tokens out;
+  SIZED(kette_session_params, params);
+  params.max_context = PROMPT_SIZE + 3;
+  params.kv_type = KETTE_KV_BF16;
+  CHECK_INT(kette_session_new(model, &params, &session, NULL), KETTE_OK);
+  REQUIRE(session != NULL);
+  CHECK_INT(kette_session_capacity(session), PROMPT_SIZE + 3);
+  out = generate_greedy(session, 0);
+  CHECK_INT(out.finish, KETTE_FINISH_CONTEXT_FULL);
+  CHECK_INT(out.n, 4); /* the last is chosen from the full context */
+  CHECK_INT(kette_session_length(session), PROMPT_SIZE + 3);
+  CHECK_FAILS(kette_session_eval(session, prompt, 1, NULL, 0, &error), KETTE_E_CONTEXT_FULL, "20");
+  kette_session_free(session);
+  params.max_context = UINT32_MAX;
+  session = NULL;
+  CHECK(kette_session_new(model, &params, &session, NULL) < 0);
+  CHECK(session == NULL);
+  CHECK_INT(kette_session_new(NULL, NULL, &session, NULL), KETTE_E_INVALID_ARGUMENT);
+  CHECK_INT(kette_session_new(model, NULL, NULL, NULL), KETTE_E_INVALID_ARGUMENT);
+}
+
+int main(void) {
+  runtime = new_runtime(2);
+  model = open_tiny(runtime, KETTE_MODEL_EXACT);
+  test_eval();
+  test_generate();
+  test_stops();
+  test_fork();
+  test_context();
+  kette_model_unref(model);
   kette_runtime_unref(runtime);
   return failures != 0;
 }

@@ -29,7 +29,7 @@ inline Isa test_isa() {
 
 inline std::shared_ptr<Runtime> make_test_runtime(uint32_t n_threads = 2) {
   RuntimeOptions options;
-  options.n_threads = n_threads;
+  options.pool.n_threads = n_threads;
   options.max_isa = test_isa();
   return value(make_runtime(std::move(options)));
 }

@@ -37,8 +37,13 @@ class RuntimeParams(Sized):
         ("struct_size", c.c_uint32),
         ("flags", c.c_uint32),
         ("n_threads", c.c_int32),
+        ("thread_priority", c.c_int32),
         ("spin_us", c.c_uint32),
+        ("quantum_us", c.c_uint32),
+        ("cpu_mask_lo", c.c_uint64),
+        ("cpu_mask_hi", c.c_uint64),
         ("max_isa", c.c_char_p),
+        ("allocator", c.c_void_p),
         ("executor", c.c_void_p),
         ("logger", c.c_void_p),
     ]
@@ -145,6 +150,9 @@ class Metrics(Sized):
             "kv_bytes",
             "weight_bytes",
             "scratch_bytes",
+            "steps",
+            "step_overrun_max_us",
+            "quantum_max_us",
         )
     ]
 

@@ -5,14 +5,22 @@
  *    KETTE_E_*. With `err` not NULL a failure also stores an error object there, which the caller frees with
  *    kette_error_free; on success *err is left as it was. A failed call changes nothing else.
  *  - Structs go by pointer; struct_size = sizeof(the struct) comes first, zero means the default, and a struct
- *    larger than the library's is accepted only if its unknown tail is zero (else KETTE_E_STRUCT_TOO_NEW).
- *    A NULL params pointer means all defaults.
+ *    larger than the library's is accepted only if its unknown tail is zero (else KETTE_E_STRUCT_TOO_NEW); one with
+ *    less than the fields up to flags, or above 64 KiB, is KETTE_E_INVALID_ARGUMENT. Structs that the library fills are
+ *    filled as far as struct_size goes. Unknown flags are KETTE_E_INVALID_ARGUMENT. A NULL params pointer means all
+ *    defaults.
  *  - Text is UTF-8, given as pointer + length; paths are NUL-terminated UTF-8. Sizes are bytes, times microseconds.
  *  - `const` handles may be used by several threads at once, non-const ones by one thread at a time; different
  *    objects are independent. Thread classes in brackets: [T0] any thread at any time, [T1] concurrently on one
  *    object, [T2] the caller serialises per object. Objects may move between threads.
- *  - Callbacks: [CB-C] only on the thread inside the API call; [CB-W] maybe on worker threads. From a callback
- *    only [T0] functions may be called. Callbacks must not throw or longjmp.
+ *  - Callbacks: [CB-C] only on the thread inside the API call; [CB-W] maybe on worker threads, several at once. From a
+ *    callback only [T0] functions may be called, *_free and *_unref of objects that are not in use, and the errors'
+ *    and buffers' functions; others return KETTE_E_REENTRANT. Callbacks must not throw or longjmp.
+ *  - A hook's destroy is called exactly once for each call that was given the hook and could read the struct: when the
+ *    last object that uses it ends, or before that call returns if it fails.
+ *  - In the child of a fork, objects of a runtime with threads answer KETTE_E_FORKED; *_free and *_unref work, and leave
+ *    a little memory behind. A runtime without threads (KETTE_RUNTIME_NO_THREADS or n_threads 1) works on in the child
+ *    if no other thread was inside a call on it when the process forked.
  *  - The library never prints, exits, aborts, installs signal handlers, reads the environment or throws.
  *  - *_ref and *_unref count references [T1]; an object keeps alive what it was made from. NULL is accepted by
  *    every *_unref and *_free.
@@ -77,10 +85,18 @@ typedef struct kette_buf kette_buf;         /* bytes owned by the library, freed
 
 /* ---- 1 version and features [T0] ---- */
 KETTE_API uint32_t kette_version(void);                   /* 0x00MMmmpp of the loaded library */
-KETTE_API const char* kette_build_info(void);             /* static JSON: version, compiler, oneDNN, kernels */
+KETTE_API const char* kette_build_info(void);             /* static JSON: version, git revision, compiler, oneDNN, ISAs */
 KETTE_API int32_t kette_has_feature(const char* name);    /* 1 or 0; an unknown name is 0 */
 KETTE_API uint32_t kette_struct_size(const char* name);   /* bytes of a public struct, 0 if unknown: a binding's
                                                              check of its mirror */
+/* All functions as a table for hosts that load the library themselves: a static struct kette_api (kette/api.h). NULL if
+ * this library is older than min_version (a KETTE_VERSION) or has another ABI: until 1.0 another minor version. */
+KETTE_API const void* kette_get_api(uint32_t min_version);
+/* A function that is not part of the ABI yet, by its name and the version it came with; NULL if there is none. The
+ * caller casts it. This version has none. */
+typedef void (*kette_function)(void);
+KETTE_API kette_function kette_get_experimental(const char* name_since);
+
 /* ---- 2 errors [T1] ---- */
 KETTE_API kette_status kette_error_code(const kette_error* e);
 KETTE_API const char* kette_error_message(const kette_error* e); /* UTF-8, valid until e is freed; "" for NULL */
@@ -89,16 +105,34 @@ KETTE_API void kette_error_free(kette_error* e);
 KETTE_API const char* kette_status_name(kette_status s); /* static: "KETTE_E_IO" */
 
 /* ---- 3 host hooks, all optional, per runtime or per open ---- */
+#define KETTE_MEMORY_WEIGHTS 1u /* weights that are copied or converted; mapped files are not memory of this kind */
+#define KETTE_MEMORY_KV_CACHE 2u
+#define KETTE_MEMORY_SCRATCH 3u
+/* Where large memory comes from: weights, KV caches, and the scratch of steps and threads. (Strings, tables and other
+ * small objects stay on the C++ heap.) alloc: n bytes, n > 0, aligned to `align`, a power of two; `tag` is a
+ * KETTE_MEMORY_*. NULL makes the call KETTE_E_OUT_OF_MEMORY, without effect. free_ gets what alloc was given. Both may be
+ * called by any thread that is inside a call, several at once [CB-W]; never by Kette's workers. They and `user` must
+ * stay valid until the runtime and all that was made from it have ended. */
+typedef struct kette_allocator {
+  uint32_t struct_size, reserved;
+  void* user;
+  void* (*alloc)(void* user, size_t n, size_t align, uint32_t tag);
+  void (*free_)(void* user, void* p, size_t n, size_t align, uint32_t tag);
+} kette_allocator;
 typedef void (*kette_task)(void* arg, uint32_t i, uint32_t n);
-/* The host's threads instead of Kette's. parallel_for runs t(arg, 0..n-1, n), in any order and on any threads, and
- * returns when all are done [called by the thread inside the API call]. n_workers is how many may run at once. */
+/* The host's threads instead of Kette's. parallel_for runs t(arg, i, n) once for each i below n, in any order and on any
+ * threads, and returns when all are done [CB-C]; n is at most n_workers, which is how many may run at once and fixed
+ * for the runtime's life. in_worker (may be NULL): not 0 if the calling thread is one of the host's workers, where
+ * waiting for others could block for ever; Kette then does the work on the calling thread alone. The functions and
+ * `user` must stay valid until the runtime and all that was made from it have ended. */
 typedef struct kette_executor {
   uint32_t struct_size, n_workers;
   void* user;
   void (*parallel_for)(void* user, uint32_t n, kette_task t, void* arg);
+  int32_t (*in_worker)(void* user);
 } kette_executor;
-/* Messages at or above min_level: 0 debug, 1 info, 2 warning, 3 error [CB-W]. destroy, if set, is called once when
- * the runtime ends. */
+/* Messages at or above min_level: 0 debug, 1 info, 2 warning, 3 error [CB-W]. message has `length` bytes and is not
+ * NUL-terminated. destroy (may be NULL): see above. */
 typedef struct kette_logger {
   uint32_t struct_size;
   int32_t min_level;
@@ -108,8 +142,8 @@ typedef struct kette_logger {
 } kette_logger;
 /* A virtual file system for model files. open: 0 and *file, *size on success, else a positive errno. read_at:
  * like pread, the number of bytes or a negative errno [CB-W]. map: optional (NULL), the bytes in place until
- * unmap, or NULL where it cannot. close is called once per opened file. The functions and `user` must stay valid
- * until destroy (if set) is called: when the last model opened through it ends, or when opening fails. */
+ * unmap, or NULL where it cannot. close is called once per opened file. The functions and `user` must stay valid until
+ * the models opened through them have ended; destroy (may be NULL): see above. */
 typedef struct kette_vfs {
   uint32_t struct_size, reserved;
   void* user;
@@ -122,27 +156,45 @@ typedef struct kette_vfs {
 } kette_vfs;
 
 /* ---- 4 runtime ---- */
-#define KETTE_RUNTIME_NO_THREADS 1u /* all work on the calling thread */
+#define KETTE_RUNTIME_NO_THREADS 1u /* all work on the calling thread; executor is not used */
 #define KETTE_RUNTIME_NO_JIT 2u     /* no code is generated at run time (slower prefill) */
 #define KETTE_RUNTIME_NO_AMX 4u     /* do not ask the system for AMX */
+#define KETTE_PRIORITY_BELOW_NORMAL 0 /* nice value 5 above the creating thread's */
+#define KETTE_PRIORITY_NORMAL 1       /* as the creating thread */
+#define KETTE_PRIORITY_IDLE (-1)      /* nice value 19 */
 typedef struct kette_runtime_params {
   uint32_t struct_size, flags;
-  int32_t n_threads; /* the caller's included; 0: the physical cores this process may use */
-  uint32_t spin_us;  /* how long a worker waits awake between two parts of a step; 0: 50 */
+  int32_t n_threads;       /* the caller's included; 0: the physical cores this process may use (of the CPU mask) */
+  int32_t thread_priority; /* KETTE_PRIORITY_* of Kette's own threads, best effort; never real-time */
+  uint32_t spin_us;        /* how long a worker waits awake between two parts of a step; 0: 50 */
+  uint32_t quantum_us;     /* how long a stretch of work between two safe points may be; 0: 1000. An aim: see
+                              kette_session_step */
+  uint64_t cpu_mask_lo, cpu_mask_hi; /* CPUs 0 to 63 and 64 to 127 for Kette's own threads; both 0: as the creating
+                                        thread. Like the priority, never applied to the caller's thread */
   const char* max_isa; /* NULL: the best this CPU has; "ref", "avx2", "avx512", "avx512_bf16", "amx" */
-  const kette_executor* executor; /* NULL: Kette's own threads */
-  const kette_logger* logger;     /* NULL: silence */
+  const kette_allocator* allocator; /* NULL: the C++ heap */
+  const kette_executor* executor;   /* NULL: Kette's own threads */
+  const kette_logger* logger;       /* NULL: silence */
 } kette_runtime_params;
+/* The structs are copied; none need outlive the call. KETTE_E_CPU: the CPU lacks max_isa. KETTE_E_INVALID_ARGUMENT: also
+ * a CPU mask of which this process may use nothing.
+ * max_isa and NO_AMX reach generated code (oneDNN) too. That part has one setting for the process, made by the first
+ * runtime that generates code: a later one that asks for less keeps the wider setting for its generated matmuls, with a
+ * warning to its logger, unless it has NO_JIT. AMX, once permitted by the system, is permitted to the whole process, and
+ * small signal stacks (sigaltstack) then fail: hosts with such stacks give NO_AMX to their first runtime. */
 KETTE_API kette_status kette_runtime_new(const kette_runtime_params* params, kette_runtime** out, kette_error** err);
 KETTE_API void kette_runtime_ref(kette_runtime* runtime);
 KETTE_API void kette_runtime_unref(kette_runtime* runtime); /* the last one joins Kette's own threads */
-/* JSON: the CPU's ISA step, the one in use, threads. */
+/* JSON: isa (in use), cpu_isa (this CPU's), generated_code (whether), generated_isa (oneDNN's limit), bf16_panels,
+ * threads, usable_cores, quantum_us. [T1] */
 KETTE_API kette_status kette_runtime_describe_cpu(const kette_runtime* runtime, kette_buf** json, kette_error** err);
 
 /* ---- 5 cancel [T0] ---- */
+/* A flag that ends work under way: given to kette_model_params or kette_gen_params, which keep what they need of it, so
+ * it may be freed any time (but not while another thread is in one of these functions). */
 KETTE_API kette_cancel* kette_cancel_new(void);              /* NULL only if out of memory */
 KETTE_API void kette_cancel_trigger(kette_cancel* cancel);   /* also from a signal handler */
-KETTE_API void kette_cancel_reset(kette_cancel* cancel);
+KETTE_API void kette_cancel_reset(kette_cancel* cancel);     /* to be used again */
 KETTE_API void kette_cancel_unref(kette_cancel* cancel);
 
 /* ---- 6 model ---- */
@@ -154,9 +206,9 @@ KETTE_API void kette_cancel_unref(kette_cancel* cancel);
 typedef struct kette_model_params {
   uint32_t struct_size, flags;
   const char* weight_type; /* NULL: as stored */
-  uint64_t memory_budget;  /* bytes that weights and load may take; 0: no limit */
+  uint64_t memory_budget;  /* bytes that weights and load may take; 0: no limit; more is KETTE_E_BUDGET */
   const kette_vfs* vfs;    /* NULL: the file system */
-  kette_cancel* cancel;
+  kette_cancel* cancel;    /* checked after each tensor: KETTE_E_CANCELLED */
   int32_t (*progress)(void* user, uint64_t done, uint64_t total); /* bytes [CB-C]; not 0 stops: KETTE_E_HOST */
   void* progress_user;
 } kette_model_params;
@@ -192,15 +244,19 @@ KETTE_API kette_status kette_detokenize(const kette_model* model, const kette_to
 
 /* ---- 8 chat template [T2] ---- */
 #define KETTE_CHAT_NO_GENERATION_PROMPT 1u /* do not open the assistant's turn */
+/* KETTE_E_UNSUPPORTED if the model has no template, or one that Kette cannot read. Keeps the model alive. */
 KETTE_API kette_status kette_chat_new(kette_model* model, kette_chat** out, kette_error** err);
+/* Any role; what it may be is up to the template. */
 KETTE_API kette_status kette_chat_add(kette_chat* chat, const char* role, const char* text, size_t n, kette_error** err);
 /* One message object, or an array of them, as in OpenAI's API. */
 KETTE_API kette_status kette_chat_add_json(kette_chat* chat, const char* json, size_t n, kette_error** err);
+/* An array of tools, as in OpenAI's API; replaces those set before. */
 KETTE_API kette_status kette_chat_set_tools_json(kette_chat* chat, const char* json, size_t n, kette_error** err);
 /* An object whose members become template variables, such as {"enable_thinking": false}. */
 KETTE_API kette_status kette_chat_set_variables_json(kette_chat* chat, const char* json, size_t n, kette_error** err);
 /* The time that the template may see, ISO 8601 "2026-01-02T03:04:05". Without it a template that asks fails. */
 KETTE_API kette_status kette_chat_set_now(kette_chat* chat, const char* iso8601, size_t n, kette_error** err);
+/* The prompt as UTF-8 text. Fails as the template does: KETTE_E_INVALID_ARGUMENT where it refuses the messages. */
 KETTE_API kette_status kette_chat_render(const kette_chat* chat, uint32_t flags, kette_buf** text, kette_error** err);
 KETTE_API void kette_chat_free(kette_chat* chat);
 
@@ -277,6 +333,9 @@ typedef struct kette_metrics {
   uint64_t prompt_tokens, cached_tokens, gen_tokens; /* of the generation under way or last ended */
   uint64_t ttft_us, prefill_us, decode_us;           /* from begin to the first token; in forwards */
   uint64_t kv_bytes, weight_bytes, scratch_bytes;
+  /* Of that generation's kette_session_step calls with a budget: how many, the longest overrun of the budget, and the
+   * longest stretch of work between two safe points. */
+  uint64_t steps, step_overrun_max_us, quantum_max_us;
 } kette_metrics;
 
 typedef int32_t (*kette_on_event)(void* user, const kette_event* event); /* not 0 stops the answer [CB-C] */
@@ -287,13 +346,18 @@ KETTE_API kette_status kette_session_new(kette_model* model, const kette_session
 KETTE_API kette_status kette_session_fork(const kette_session* session, kette_session** out, kette_error** err);
 KETTE_API void kette_session_free(kette_session* session);
 /* Start an answer. The prompt is the whole conversation: the longest prefix that the session already holds is not
- * evaluated again. Work happens in step or run. */
+ * evaluated again. Work happens in step or run. KETTE_E_CONTEXT_FULL: the prompt does not fit. KETTE_E_MISUSE: an answer
+ * is under way. A chat is of the session's own model. params and what it points to are copied. */
 KETTE_API kette_status kette_session_begin_chat(kette_session* session, const kette_chat* chat,
                                                 const kette_gen_params* params, kette_error** err);
 KETTE_API kette_status kette_session_begin_tokens(kette_session* session, const kette_token* tokens, size_t n,
                                                   const kette_gen_params* params, kette_error** err);
 /* Work for about budget_us (0: until there is an event), then return: KETTE_MORE, or KETTE_DONE once the answer has
- * ended. Safe points lie between layers, so a call may overrun by one layer of one chunk. */
+ * ended. Safe points lie inside a token, between the pieces that threads take (some weight rows of a matmul, one block
+ * of an attention head), for budget and cancel alike; the call returns within the budget and one piece on every
+ * thread. The pieces of a prompt are sized to quantum_us: nothing is guaranteed where other work holds the CPU.
+ * Where a step stops has no effect on the tokens. A failure ends the answer, except KETTE_E_OUT_OF_MEMORY from the
+ * host's allocator: the step may then be called again. */
 KETTE_API kette_status kette_session_step(kette_session* session, uint32_t budget_us, kette_error** err);
 /* The next event: KETTE_OK and *event, KETTE_MORE if there is none yet, KETTE_DONE after the last. */
 KETTE_API kette_status kette_session_poll(kette_session* session, kette_event* event, kette_error** err);

@@ -92,9 +92,12 @@ class BrgemmPanel final : public PanelMultiply {
     if (pack != expected || scratch > kScratchBytes)
       return error(Code::kInternal, "oneDNN wants pack type {} and {} bytes of scratch, expected {} and at most {}",
                    static_cast<int>(pack), scratch, static_cast<int>(expected), kScratchBytes);
-    if (dnnl_brgemm_generate(raw) != dnnl_success)
+    if (dnnl_brgemm_generate(raw) != dnnl_success) {
+      // oneDNN 3.7 has deleted the kernel inside and would do so again: this small object is left behind.
+      static_cast<void>(made.release());
       return error(Code::kJitRefused, "the system refused memory for generated code (brgemm {} x {} x {})", s.m, s.n,
                    s.k);
+    }
     return made;
   }
 
