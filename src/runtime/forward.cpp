@@ -71,6 +71,7 @@ void Forward::run_part(nn::Step& step, bool may_stop) {
     points_.resume_part();
   } else {
     points_.begin_part();
+    scratch_.arena.settle();
     scratch_.arena.hold(may_stop);
   }
   scratch_.arena.rewind();
