@@ -26,7 +26,7 @@ struct DotArgs {
   size_t rows;
   size_t k;               // a multiple of block_size
   const Activation* x;    // [m]
-  size_t m;               // 1 to 16
+  size_t m;               // 1 to 16, or at least 1: see dot.inc
   float* y;               // [m][y_stride]
   size_t y_stride;
   // Of the weight's format, for kernels that take any.
@@ -90,9 +90,9 @@ struct VectorKernels {
   namespace isa {                       \
   extern const VectorKernels kVector;   \
   }
-#define KETTE_DOT(isa, format, form) \
-  namespace isa {                    \
-  void dot_##format(const DotArgs&); \
+#define KETTE_DOT(isa, format, form, rows) \
+  namespace isa {                          \
+  void dot_##format(const DotArgs&);       \
   }
 #include "kernels/vector.inc"
 #include "kernels/dot.inc"

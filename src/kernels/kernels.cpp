@@ -36,7 +36,8 @@ constexpr VectorRow kVectorRows[] = {
 };
 
 constexpr DotRow kDotRows[] = {
-#define KETTE_DOT(isa, format, form) {#isa, isa_of(#isa), #format, form_of(#form), &isa::dot_##format},
+#define KETTE_DOT(isa, format, form, rows) \
+  {#isa, isa_of(#isa), #format, form_of(#form), std::string_view(#rows) == "many", &isa::dot_##format},
 #include "kernels/dot.inc"
 #undef KETTE_DOT
 };

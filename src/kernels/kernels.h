@@ -26,6 +26,7 @@ struct DotRow {
   Isa isa;
   std::string_view format;  // "any": every format, through its decoder
   Form form;
+  bool many;  // takes any number of activations, not 16 at most
   Dot run;
 };
 // All rows, in the lists' order: for the dispatcher, the tests and the benchmark.

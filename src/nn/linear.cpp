@@ -10,7 +10,7 @@ using kernels::kPanelWidth;
 using kernels::PanelMultiply;
 using kernels::PanelType;
 
-constexpr size_t kDotRows = 16;  // rows of x that one call of a dot kernel takes
+constexpr size_t kDotRows = 16;  // rows of x that one call of a dot kernel takes, unless it takes any number
 
 // One input of one or more products, in the forms that their kernels read.
 struct Input {
@@ -28,7 +28,8 @@ struct Input {
 struct Job {
   const Product* product;
   Input* input;
-  bool few;        // by dot kernels, otherwise by panels
+  bool dot;        // by dot kernels, otherwise by panels
+  size_t at_once;  // rows of x that one call takes
   size_t columns;  // of the result in one piece of work
 };
 
@@ -42,14 +43,15 @@ size_t plan(Step& step, std::span<const Product> products, Job* jobs, Input* inp
     Input& input = inputs[i == 0 ? n - 1 : i - 1];
     // Exact sums are taken by the panels alone, deterministic ones by the dot kernels alone: one order for any number
     // of rows.
-    const bool few = step.mode == Mode::kDeterministic || (step.mode == Mode::kFast && p.x.rows <= kFewRows);
+    const bool any = p.linear->dot->many && (p.gate == nullptr || p.gate->dot->many);
+    const bool dot = step.mode == Mode::kDeterministic || (step.mode == Mode::kFast && (any || p.x.rows <= kFewRows));
     for (const Linear* linear : {p.linear, p.gate}) {
       if (linear == nullptr) continue;
-      input.dot |= few;
-      input.quantize |= few && linear->dot->form == kernels::Form::kQ8;
-      input.narrow |= !few && linear->panel->type() == PanelType::kBf16;
+      input.dot |= dot;
+      input.quantize |= dot && linear->dot->form == kernels::Form::kQ8;
+      input.narrow |= !dot && linear->panel->type() == PanelType::kBf16;
     }
-    *jobs++ = {&p, &input, few, kPanelWidth};
+    *jobs++ = {&p, &input, dot, dot && !any ? kDotRows : p.x.rows, kPanelWidth};
   }
   return n;
 }
@@ -107,8 +109,8 @@ void add_bias(Step& step, const Linear& linear, size_t first, const Tensor& y) {
   for (size_t i = 0; i < y.rows; ++i) step.vector().add(linear.bias.data() + first, y.cols, y.row(i));
 }
 
-// Columns [first, first + y.cols) of the result's rows [row, row + y.rows), at most kDotRows -> y.
-void multiply_few(const Linear& linear, const Input& input, size_t row, size_t first, const Tensor& y) {
+// Columns [first, first + y.cols) of the result's rows [row, row + y.rows) -> y.
+void multiply_by_dot(const Linear& linear, const Input& input, size_t row, size_t first, const Tensor& y) {
   const Weight& w = linear.weight;
   kernels::DotArgs args{};
   args.weight = reinterpret_cast<const uint8_t*>(w.row(first));
@@ -148,8 +150,8 @@ void fill_panel(Step& step, const Weight& w, size_t first, size_t last, size_t k
 }
 
 // Columns [first, first + y.cols) of the result, at most kPanelWidth -> y.
-Status multiply_many(Step& step, const Linear& linear, const Input& input, size_t first, const Tensor& y,
-                     WorkerScratch& scratch) {
+Status multiply_by_panel(Step& step, const Linear& linear, const Input& input, size_t first, const Tensor& y,
+                         WorkerScratch& scratch) {
   PanelMultiply& panel = *linear.panel;
   const bool bf16 = panel.type() == PanelType::kBf16;
   const size_t columns = bf16 ? input.padded() : input.x.cols;
@@ -177,17 +179,17 @@ Status multiply_many(Step& step, const Linear& linear, const Input& input, size_
 void multiply_piece(Step& step, const Job& job, size_t first, size_t last, float* gate_scratch,
                     WorkerScratch& scratch) {
   const Product& p = *job.product;
-  const size_t rows = p.x.rows, most = job.few ? kDotRows : rows, cols = last - first;
+  const size_t rows = p.x.rows, cols = last - first;
   const auto multiply = [&](const Linear& linear, size_t row, const Tensor& y) {
-    if (job.few) {
-      multiply_few(linear, *job.input, row, first, y);
-    } else if (Status s = multiply_many(step, linear, *job.input, first, y, scratch); !s.ok()) {
+    if (job.dot) {
+      multiply_by_dot(linear, *job.input, row, first, y);
+    } else if (Status s = multiply_by_panel(step, linear, *job.input, first, y, scratch); !s.ok()) {
       step.fail(std::move(s));
     }
     add_bias(step, linear, first, y);
   };
-  for (size_t row = 0; row < rows; row += most) {
-    const Tensor y{p.y.row(row) + first, std::min(most, rows - row), cols, p.y.stride};
+  for (size_t row = 0; row < rows; row += job.at_once) {
+    const Tensor y{p.y.row(row) + first, std::min(job.at_once, rows - row), cols, p.y.stride};
     multiply(*p.linear, row, y);
     if (p.gate == nullptr) continue;
     const Tensor gate{gate_scratch, y.rows, cols, cols};
@@ -212,16 +214,17 @@ void multiply(Step& step, std::span<const Product> products) {
   Input* inputs = step.arena.take<Input>(products.size());
   prepare(step, {inputs, plan(step, products, jobs, inputs)});
 
+  const auto few = [&](const Job& job) { return job.dot && job.at_once <= kDotRows; };
   size_t few_out = 0;
-  for (size_t j = 0; j < products.size(); ++j) few_out += jobs[j].few ? products[j].linear->out() : 0;
+  for (size_t j = 0; j < products.size(); ++j) few_out += few(jobs[j]) ? products[j].linear->out() : 0;
   // Enough pieces that threads end together, each large enough (a few microseconds) to be worth taking.
   const size_t few_columns = std::clamp<size_t>(few_out / (step.executor.width() * 8) / 8 * 8, 16, 256);
   size_t pieces = 0, gate_numbers = 0;
   for (size_t j = 0; j < products.size(); ++j) {
-    if (jobs[j].few) jobs[j].columns = few_columns;
+    if (few(jobs[j])) jobs[j].columns = few_columns;
     pieces += (products[j].linear->out() + jobs[j].columns - 1) / jobs[j].columns;
     if (products[j].gate != nullptr)
-      gate_numbers = std::max(gate_numbers, jobs[j].columns * (jobs[j].few ? kDotRows : products[j].x.rows));
+      gate_numbers = std::max(gate_numbers, jobs[j].columns * jobs[j].at_once);
   }
   struct Piece {
     const Job* job;

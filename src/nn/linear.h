@@ -31,7 +31,7 @@ struct Linear {
   size_t out() const { return weight.rows; }
 };
 
-// Up to this many rows the dot kernels, which read each weight once per row, beat decoding it into a panel.
+// Up to this many rows, dot kernels that read each weight once per row beat decoding it into a panel.
 inline constexpr size_t kFewRows = 8;
 
 Linear make_linear(const Weight& weight, std::vector<float> bias, const kernels::Kernels& kernels, Mode mode);

@@ -112,6 +112,18 @@ void bench_dot(const DotRow& row, const Format& format, const VectorKernels& vec
     });
     std::printf("  %s k=%zu %.1f GB/s", s.where, s.k, static_cast<double>(s.rows * row_bytes) / t * 1e-9);
   }
+  // Prefill: 64 weight rows, a piece of work, times a prompt.
+  if (row.many) {
+    const size_t k = 2048, m = 512, row_bytes = format.row_bytes(k);
+    const AlignedBuffer<uint8_t> weight = random_weight(64 * row_bytes);
+    const Quantized x(k, vector);
+    const std::vector<Activation> xs(m, x.view());
+    AlignedBuffer<float> y(64 * m);
+    const DotArgs args{weight.data(), row_bytes, 64, k, xs.data(), m, y.data(), 64, format.decode, format.block_size,
+                       format.block_bytes};
+    const double t = seconds([&] { row.run(args); });
+    std::printf("  m=512 k=%zu %.1f G multiply-adds/s", k, static_cast<double>(64 * k * m) / t * 1e-9);
+  }
   std::printf("\n");
 }
 

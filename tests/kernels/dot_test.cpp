@@ -154,6 +154,28 @@ TEST_CASE("dot rows: values, independence of rows and activations, no write besi
   });
 }
 
+TEST_CASE("dot rows of any number of activations: values and independence where panels and their depth are passed") {
+  Random random(8);
+  for_each_row([&](const DotRow& row, const Format& format) {
+    if (!row.many) return;
+    const size_t rows[] = {1, 9, 31, 33, 64, 70};
+    size_t next = 0;
+    for (size_t k : {size_t{256}, size_t{512}, size_t{1280}, format.block_size == 32 ? size_t{1120} : size_t{1024}}) {
+      for (size_t m : {17, 35}) {
+        const Problem p(format, rows[next++ % std::size(rows)], k, m, random);
+        CAPTURE(p.rows);
+        CAPTURE(p.k);
+        CAPTURE(p.m);
+        std::vector<float> y(p.rows * p.m + 1, 12345.0f);
+        row.run(p.args(y.data()));
+        CHECK(y.back() == 12345.0f);
+        check_values(row, p, y);
+        check_independence(row, p, y);
+      }
+    }
+  });
+}
+
 TEST_CASE("dot rows: the largest codes and activations of either sign do not overflow") {
   for_each_row([&](const DotRow& row, const Format& format) {
     if (row.form != Form::kQ8) return;

@@ -1,4 +1,4 @@
-// The walk over weight rows and activations that the AVX2 dot kernels share. Internal linkage only.
+// The walk over weight rows and float activations that the float formats share. Internal linkage only.
 #pragma once
 
 #include "kernels/avx2/floats.h"
@@ -12,7 +12,6 @@ constexpr size_t kNearBytes = 6 << 10;
 
 // A Format says how its file's blocks meet an activation:
 //   kWeights, kBytes     a step: one or a few blocks
-//   kQ8                  whether it reads the integer form
 //   X activation(x)      what a step needs of an activation, made once for all rows
 //   W unpack(blocks)     what a step needs of a row, made once for all activations
 //   add(w, x, sum)       sum + the step's products, lane by lane
@@ -22,33 +21,21 @@ constexpr size_t kNearBytes = 6 << 10;
 template <class Format>
 struct Padded {
   float f32[Format::kWeights];
-  int8_t q[Format::kWeights];
-  float scale[(Format::kWeights + 31) / 32], sum16[(Format::kWeights + 15) / 16];
 
   Activation take(const Activation& x, size_t from, size_t n) {
     memset(this, 0, sizeof(*this));
-    if (Format::kQ8) {
-      memcpy(q, x.q + from, n);
-      memcpy(scale, x.scale + from / 32, n / 32 * sizeof(float));
-      memcpy(sum16, x.sum16 + from / 16, n / 16 * sizeof(float));
-    } else {
-      memcpy(f32, x.f32 + from, n * sizeof(float));
-    }
-    return {f32, q, scale, sum16};
+    memcpy(f32, x.f32 + from, n * sizeof(float));
+    return {f32, nullptr, nullptr, nullptr};
   }
 };
-
-inline Activation at(const Activation& x, size_t k, bool q8) {
-  if (q8) return {nullptr, x.q + k, x.scale + k / 32, x.sum16 + k / 16};
-  return {x.f32 + k, nullptr, nullptr, nullptr};
-}
 
 // Rows [row, row + kRows) times activations [column, column + M).
 template <class Format, int M>
 inline void dot_tile(const DotArgs& a, size_t row, size_t column) {
   const uint8_t* w[kRows];
   // The rows after these are fetched meanwhile, in the order in which they lie: hardware does not follow streams as
-  // short as a row. A prefetch beyond the last row is harmless. Long rows would drive each other out of the first level.
+  // short as a row. A prefetch beyond the last row is harmless. Long rows would drive each other out of the first
+  // level.
   const uint8_t* next = a.weight + (row + kRows) * a.row_bytes;
   const bool near = kRows * a.row_bytes <= kNearBytes;
   __m256 sum[kRows][M];
@@ -73,7 +60,8 @@ inline void dot_tile(const DotArgs& a, size_t row, size_t column) {
     }
     next += kRows * Format::kBytes;
 #pragma GCC unroll 4
-    for (int i = 0; i < M; ++i) x[i] = Format::activation(at(a.x[column + static_cast<size_t>(i)], k, Format::kQ8));
+    for (int i = 0; i < M; ++i)
+      x[i] = Format::activation({a.x[column + static_cast<size_t>(i)].f32 + k, nullptr, nullptr, nullptr});
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
       const typename Format::W unpacked = Format::unpack(w[r]);
@@ -101,8 +89,7 @@ inline void dot_tile(const DotArgs& a, size_t row, size_t column) {
     const size_t index = row + static_cast<size_t>(r);
     if (index >= a.rows) break;
 #pragma GCC unroll 4
-    for (int i = 0; i < M; ++i)
-      a.y[(column + static_cast<size_t>(i)) * a.y_stride + index] = total(sum[r][i]);
+    for (int i = 0; i < M; ++i) a.y[(column + static_cast<size_t>(i)) * a.y_stride + index] = total(sum[r][i]);
   }
 }
 
@@ -115,36 +102,7 @@ inline void dot_rows(const DotArgs& a) {
   }
 }
 
-inline __m256i load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
 inline __m128i load16(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
-inline __m256 both(__m128 v) { return _mm256_set_m128(v, v); }
-
-// unsigned codes [32] times x [32], summed in fours. Codes of at most 128 cannot overflow the 16-bit pairs:
-// 2 * 128 * 127 < 2^15.
-inline __m256i dot32(__m256i codes, __m256i x) {
-  return _mm256_madd_epi16(_mm256_maddubs_epi16(codes, x), _mm256_set1_epi16(1));
-}
-
-inline __m256 scaled_add(__m256i dot, __m256 scale, __m256 sum) {
-  return _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), scale, sum);
-}
-
-// Sixteen bytes of nibbles: the low ones, then the high ones.
-inline __m256i nibbles(const uint8_t* p) {
-  const __m128i v = load16(p);
-  const __m256i two = _mm256_inserti128_si256(_mm256_castsi128_si256(v), _mm_srli_epi16(v, 4), 1);
-  return _mm256_and_si256(two, _mm256_set1_epi8(15));
-}
-
-// Four halves at p, p + step, ... as floats.
-inline __m128 load_half_x4(const uint8_t* p, size_t step) {
-  uint16_t h[4];
-  for (size_t i = 0; i < 4; ++i) memcpy(&h[i], p + i * step, 2);
-  __m128i v = _mm_cvtsi32_si128(h[0]);
-  v = _mm_insert_epi16(v, h[1], 1);
-  v = _mm_insert_epi16(v, h[2], 2);
-  return _mm_cvtph_ps(_mm_insert_epi16(v, h[3], 3));
-}
 
 }  // namespace
 }  // namespace kette::kernels::avx2

@@ -1,71 +1,81 @@
 // q4_k: 256 weights are f16 d, f16 dmin, 12 bytes of eight 6-bit scales and mins, 128 bytes of nibbles, each 32 of
-// which hold a sub-block of 32 in the low and the next one in the high nibbles; d * scale * code - dmin * min.
-#include "kernels/avx2/dot.h"
+// which hold a group of 32 in the low and the next one in the high nibbles; d * scale * code - dmin * min.
+#include "kernels/avx2/strip.h"
 
 namespace kette::kernels::avx2 {
 namespace {
 
 struct Q4K {
-  enum : size_t { kWeights = 256, kBytes = 144 };
-  enum : bool { kQ8 = true };
-  struct X {
-    const int8_t* q;
-    __m256 scale;     // [8]
-    __m256 negative;  // [8] -(sum of the 32)
-  };
-  struct W {
-    const uint8_t* codes;
-    __m256 scale, min;  // [8] d * scale, dmin * min
-  };
+  static constexpr size_t kBlock = 256, kBytes = 144, kCodes = 256, kXBytes = 32, kSums = 1, kDepth = 512;
 
-  static X activation(const Activation& x) {
-    // Sums of neighbours come as 0 1 4 5 2 3 6 7 of pairs: put the middle quarters in place.
-    const __m256 pairs = _mm256_hadd_ps(_mm256_loadu_ps(x.sum16), _mm256_loadu_ps(x.sum16 + 8));
-    const __m256 sum32 =
-        _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(pairs), _MM_SHUFFLE(3, 1, 2, 0)));
-    return {x.q, _mm256_loadu_ps(x.scale), _mm256_sub_ps(_mm256_setzero_ps(), sum32)};
+  // Dwords a b c of a row's packed sixes: bytes of a are scales 0 to 3, of b mins 0 to 3 (6 bits); those 4 to 7 have
+  // their low four bits in c (scale in the low nibble, min in the high one) and the upper two in the top of a and b.
+  static void factors(const Rows& rows, uint8_t* out) {
+    __m256i v[4] = {two_rows(rows, 0, 0), two_rows(rows, 1, 0), two_rows(rows, 2, 0), two_rows(rows, 3, 0)};
+    transpose_pairs(v);  // d dmin, a, b, c of all rows
+    const __m256i halves = low_halves(_mm256_and_si256(v[0], _mm256_set1_epi32(0xffff)), _mm256_srli_epi32(v[0], 16));
+    const __m256 d = _mm256_cvtph_ps(_mm256_castsi256_si128(halves));
+    const __m256 dmin = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1)));
+    const __m256i six = _mm256_set1_epi32(0x3f3f3f3f), low = _mm256_set1_epi32(0x0f0f0f0f);
+    const __m256i top = _mm256_set1_epi32(0x30303030);
+    const auto upper = [&](__m256i bits) { return _mm256_and_si256(_mm256_srli_epi32(bits, 2), top); };
+    store_fours(_mm256_and_si256(v[1], six), d, out + kCodes);
+    store_fours(_mm256_or_si256(_mm256_and_si256(v[3], low), upper(v[1])), d, out + 4 * kRecord<Q4K> + kCodes);
+    store_fours(_mm256_and_si256(v[2], six), dmin, out + kCodes + 32);
+    store_fours(_mm256_or_si256(_mm256_and_si256(_mm256_srli_epi32(v[3], 4), low), upper(v[2])), dmin,
+                out + 4 * kRecord<Q4K> + kCodes + 32);
   }
 
-  // Dwords a b c of packed sixes: bytes of a are scales 0 to 3, of b mins 0 to 3 (6 bits); those 4 to 7 have their
-  // low four bits in c (scale in the low nibble, min in the high one) and the upper two in the top of a and b.
-  static W unpack(const uint8_t* p) {
-    const __m128i head = load16(p);  // d dmin, a, b, c
-    const __m128i low = _mm_and_si128(
-        _mm_srlv_epi32(_mm_shuffle_epi32(head, _MM_SHUFFLE(3, 2, 3, 1)), _mm_set_epi32(4, 0, 0, 0)),
-        _mm_set_epi32(0x0f0f0f0f, 0x3f3f3f3f, 0x0f0f0f0f, 0x3f3f3f3f));
-    const __m128i top = _mm_and_si128(_mm_srli_epi32(_mm_shuffle_epi32(head, _MM_SHUFFLE(2, 2, 1, 1)), 2),
-                                      _mm_set_epi32(0x30303030, 0, 0x30303030, 0));
-    const __m128i sixes = _mm_or_si128(low, top);
-    const __m128 d = _mm_cvtph_ps(head);
-    const __m256 scale = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(sixes));
-    const __m256 min = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(sixes, sixes)));
-    return {p + 16, _mm256_mul_ps(scale, _mm256_broadcastss_ps(d)),
-            _mm256_mul_ps(min, _mm256_broadcastss_ps(_mm_movehdup_ps(d)))};
+  // Byte g of each row's dword, times its factor, to record g.
+  static void store_fours(__m256i bytes, __m256 factor, uint8_t* out) {
+    const __m256i mask = _mm256_set1_epi32(0xff);
+#pragma GCC unroll 4
+    for (int g = 0; g < 4; ++g)
+      store(out + static_cast<size_t>(g) * kRecord<Q4K>,
+            _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srli_epi32(bytes, 8 * g), mask)), factor));
   }
 
-  // 64 weights; scales of the two sub-blocks are lanes Lane, Lane + 1 of each half of `scale`.
-  template <int Lane>
-  static __m256 add_pair(const uint8_t* codes, const int8_t* q, __m256 scale, __m256 sum) {
-    const __m256i v = load(codes), mask = _mm256_set1_epi8(15);
-    sum = scaled_add(dot32(_mm256_and_si256(v, mask), load(q)), _mm256_permute_ps(scale, Lane * 0x55), sum);
-    return scaled_add(dot32(_mm256_and_si256(_mm256_srli_epi16(v, 4), mask), load(q + 32)),
-                      _mm256_permute_ps(scale, (Lane + 1) * 0x55), sum);
+  static void codes(const Rows& rows, uint8_t* out) {
+    const __m256i mask = _mm256_set1_epi8(15);
+    for (size_t g = 0; g < 8; g += 2) {
+      uint8_t* low = out + g * kRecord<Q4K>;
+      uint8_t* high = low + kRecord<Q4K>;
+      __m256i v[8];
+#pragma GCC unroll 8
+      for (size_t r = 0; r < 8; ++r) v[r] = load(rows[r] + 16 + 16 * g);
+      transpose(v);
+#pragma GCC unroll 8
+      for (size_t j = 0; j < 8; ++j) {
+        store(low + 32 * j, _mm256_and_si256(v[j], mask));
+        store(high + 32 * j, _mm256_and_si256(_mm256_srli_epi16(v[j], 4), mask));
+      }
+    }
   }
-
-  static __m256 add(const W& w, const X& x, __m256 sum) {
-    const __m256 scale = _mm256_mul_ps(w.scale, x.scale);
-    const __m256 scale0 = _mm256_permute2f128_ps(scale, scale, 0x00);
-    const __m256 scale4 = _mm256_permute2f128_ps(scale, scale, 0x11);
-    sum = _mm256_fmadd_ps(w.min, x.negative, sum);
-    sum = add_pair<0>(w.codes, x.q, scale0, sum);
-    sum = add_pair<2>(w.codes + 32, x.q + 64, scale0, sum);
-    sum = add_pair<0>(w.codes + 64, x.q + 128, scale4, sum);
-    return add_pair<2>(w.codes + 96, x.q + 192, scale4, sum);
+  static void spread(const int8_t* q, uint8_t* x) { spread_plain(q, x); }
+  template <size_t kN>
+  static void products(const uint8_t* w, const uint8_t* x, __m256i (&dot)[kN][2]) {
+    nibble_products<Q4K, kN>(w, x, dot);
+  }
+  template <size_t kN>
+  static void sums(const Rows& rows, size_t g, const uint8_t*, const int8_t* const (&q)[kN], __m256i (&dot)[kN]) {
+    __m256i codes[8];
+#pragma GCC unroll 8
+    for (size_t r = 0; r < 8; ++r) {
+      const __m256i v = load(rows[r] + 16 + 32 * (g / 2));
+      codes[r] = _mm256_and_si256(g % 2 == 0 ? v : _mm256_srli_epi16(v, 4), _mm256_set1_epi8(15));
+    }
+    for (size_t i = 0; i < kN; ++i) {
+      const __m256i x = load(q[i]);
+      __m256i v[8];
+#pragma GCC unroll 8
+      for (size_t r = 0; r < 8; ++r) v[r] = _mm256_maddubs_epi16(codes[r], x);
+      dot[i] = add_up16(v);
+    }
   }
 };
 
 }  // namespace
 
-void dot_q4_k(const DotArgs& a) { dot_rows<Q4K>(a); }
+void dot_q4_k(const DotArgs& a) { dot_strips<Q4K>(a); }
 
 }  // namespace kette::kernels::avx2

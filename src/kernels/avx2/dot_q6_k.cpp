@@ -1,74 +1,121 @@
 // q6_k: 256 weights are 128 bytes of low nibbles, 64 bytes of upper two bits, 16 int8 scales (one of 16 weights),
 // f16 d; d * scale * (code - 32). Of each 128 weights byte l of 64 holds weights l (low) and l + 64 (high nibble),
 // and byte l of 32 the upper bits of weights l, l + 32, l + 64, l + 96.
-#include "kernels/avx2/dot.h"
+#include "kernels/avx2/strip.h"
 
 namespace kette::kernels::avx2 {
 namespace {
 
 struct Q6K {
-  enum : size_t { kWeights = 256, kBytes = 210 };
-  enum : bool { kQ8 = true };
-  struct X {
-    const int8_t* q;
-    __m256 scale;      // [8]
-    __m256 offset[2];  // [16] -32 * sum of the 16
-  };
-  struct W {
-    const uint8_t* block;
-    __m256i scales;  // int16: eight even ones, eight odd ones
-    __m256 d, factors[2];  // d, [16] d * scale
-  };
+  // A record's codes are followed by the scales of its two halves as pairs of 16 bits, [2][8 rows][2].
+  static constexpr size_t kBlock = 256, kBytes = 210, kScales = 256, kCodes = kScales + 64, kXBytes = 32, kSums = 2,
+                          kDepth = 256;
 
-  static X activation(const Activation& x) {
-    const __m256 offset = _mm256_set1_ps(-32.0f);
-    return {x.q, _mm256_loadu_ps(x.scale), {_mm256_mul_ps(_mm256_loadu_ps(x.sum16), offset),
-                                            _mm256_mul_ps(_mm256_loadu_ps(x.sum16 + 8), offset)}};
+  // Byte i of each dword, twice as 16 bits.
+  static __m256i twice(__m256i dwords, size_t i) {
+    const __m128i pick = _mm_add_epi8(_mm_set_epi32(0x0cff0cff, 0x08ff08ff, 0x04ff04ff, 0x00ff00ff),
+                                      _mm_set1_epi16(static_cast<int16_t>(i << 8)));
+    return _mm256_srai_epi16(_mm256_shuffle_epi8(dwords, _mm256_set_m128i(pick, pick)), 8);
   }
 
-  static W unpack(const uint8_t* p) {
-    const __m128i scales = load16(p + 192);
-    const __m128i split = _mm_shuffle_epi8(scales, _mm_set_epi8(15, 13, 11, 9, 7, 5, 3, 1, 14, 12, 10, 8, 6, 4, 2, 0));
-    uint16_t half;
-    memcpy(&half, p + 208, 2);
-    const __m256 d = _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(half)));
-    const __m256 low = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(scales));
-    const __m256 high = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(scales, scales)));
-    return {p, _mm256_cvtepi8_epi16(split), d, {_mm256_mul_ps(low, d), _mm256_mul_ps(high, d)}};
+  static void factors(const Rows& rows, uint8_t* out) {
+    const __m256 d = halves(rows, 208), offset = _mm256_mul_ps(d, _mm256_set1_ps(-32.0f));
+    __m256i v[4] = {two_rows(rows, 0, 192), two_rows(rows, 1, 192), two_rows(rows, 2, 192), two_rows(rows, 3, 192)};
+    transpose_pairs(v);  // four scales of each row
+#pragma GCC unroll 16
+    for (size_t half = 0; half < 16; ++half) {
+      uint8_t* record = out + half / 2 * kRecord<Q6K>;
+      const __m256i scale = twice(v[half / 4], half % 4);
+      store(record + kScales + half % 2 * 32, scale);
+      store(record + kCodes, d);
+      store(record + kCodes + 32 + half % 2 * 32,
+            _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srai_epi32(scale, 16)), offset));
+    }
   }
 
-  // 32 weights, the Index-th of the block's eight: integer products times the two scales, times d * x's scale.
-  template <int Index>
-  static __m256 add_part(__m256i nibbles, __m256i upper, const W& w, const X& x, __m256 scale, __m256 sum) {
-    const __m256i codes = _mm256_or_si256(_mm256_and_si256(nibbles, _mm256_set1_epi8(15)),
-                                          _mm256_and_si256(upper, _mm256_set1_epi8(0x30)));
-    const __m256i pairs = _mm256_maddubs_epi16(codes, load(x.q + 32 * Index));
-    const __m256i pick = _mm256_set1_epi16(static_cast<int16_t>(2 * Index | (2 * Index + 1) << 8));
-    const __m256i dot = _mm256_madd_epi16(pairs, _mm256_shuffle_epi8(w.scales, pick));
-    return scaled_add(dot, _mm256_permute_ps(scale, Index % 4 * 0x55), sum);
+  static void codes(const Rows& rows, uint8_t* out) {
+    for (size_t half = 0; half < 2; ++half) {
+      __m256i a[8], b[8], upper[8];
+#pragma GCC unroll 8
+      for (size_t r = 0; r < 8; ++r) {
+        a[r] = load(rows[r] + 64 * half);
+        b[r] = load(rows[r] + 64 * half + 32);
+        upper[r] = load(rows[r] + 128 + 32 * half);
+      }
+      transpose(a);
+      transpose(b);
+      transpose(upper);
+      uint8_t* record = out + 4 * half * kRecord<Q6K>;
+#pragma GCC unroll 8
+      for (size_t j = 0; j < 8; ++j) {
+        store(record + 32 * j, code(a[j], _mm256_slli_epi16(upper[j], 4)));
+        store(record + kRecord<Q6K> + 32 * j, code(b[j], _mm256_slli_epi16(upper[j], 2)));
+        store(record + 2 * kRecord<Q6K> + 32 * j, code(_mm256_srli_epi16(a[j], 4), upper[j]));
+        store(record + 3 * kRecord<Q6K> + 32 * j, code(_mm256_srli_epi16(b[j], 4), _mm256_srli_epi16(upper[j], 2)));
+      }
+    }
   }
 
-  template <int Half>
-  static __m256 add_half(const W& w, const X& x, __m256 scale, __m256 sum) {
-    const __m256i a = load(w.block + 64 * Half), b = load(w.block + 64 * Half + 32);
-    const __m256i upper = load(w.block + 128 + 32 * Half);
-    sum = add_part<4 * Half>(a, _mm256_slli_epi16(upper, 4), w, x, scale, sum);
-    sum = add_part<4 * Half + 1>(b, _mm256_slli_epi16(upper, 2), w, x, scale, sum);
-    sum = add_part<4 * Half + 2>(_mm256_srli_epi16(a, 4), upper, w, x, scale, sum);
-    return add_part<4 * Half + 3>(_mm256_srli_epi16(b, 4), _mm256_srli_epi16(upper, 2), w, x, scale, sum);
+  static __m256i code(__m256i nibbles, __m256i upper) {
+    return _mm256_or_si256(_mm256_and_si256(nibbles, _mm256_set1_epi8(15)),
+                           _mm256_and_si256(upper, _mm256_set1_epi8(0x30)));
   }
 
-  static __m256 add(const W& w, const X& x, __m256 sum) {
-    const __m256 scale = _mm256_mul_ps(w.d, x.scale);
-    sum = _mm256_fmadd_ps(w.factors[0], x.offset[0], sum);
-    sum = _mm256_fmadd_ps(w.factors[1], x.offset[1], sum);
-    sum = add_half<0>(w, x, _mm256_permute2f128_ps(scale, scale, 0x00), sum);
-    return add_half<1>(w, x, _mm256_permute2f128_ps(scale, scale, 0x11), sum);
+  static void spread(const int8_t* q, uint8_t* x) { spread_plain(q, x); }
+
+  // Four products of a 16-bit lane cannot overflow, 4 * 63 * 128 < 2^15; the scale goes in while pairs are added.
+  template <size_t kN>
+  static void products(const uint8_t* w, const uint8_t* x, __m256i (&dot)[kN][2]) {
+#pragma GCC unroll 4
+    for (size_t j = 0; j < 4; ++j) {
+#pragma GCC unroll 2
+      for (size_t s = 0; s < 2; ++s) {
+        const uint8_t* strip = w + s * kStripBytes<Q6K>;
+        const __m256i w0 = load(strip + 64 * j), w1 = load(strip + 64 * j + 32);
+#pragma GCC unroll 4
+        for (size_t i = 0; i < kN; ++i) {
+          const uint8_t* v = x + i * kXRow<Q6K> + 8 * j;
+          const __m256i pairs =
+              _mm256_add_epi16(_mm256_maddubs_epi16(w0, four(v)), _mm256_maddubs_epi16(w1, four(v + 4)));
+          const __m256i p = _mm256_madd_epi16(pairs, load(strip + kScales + j / 2 * 32));
+          dot[i][s] = j == 0 ? p : plus32(dot[i][s], p);
+        }
+      }
+    }
+  }
+
+  template <size_t kN>
+  static void sums(const Rows& rows, size_t g, const uint8_t* record, const int8_t* const (&q)[kN],
+                   __m256i (&dot)[kN]) {
+    const size_t half = g / 4, part = g % 4;
+    __m256i codes[8];
+#pragma GCC unroll 8
+    for (size_t r = 0; r < 8; ++r) {
+      const __m256i low = load(rows[r] + 64 * half + 32 * (part % 2)), upper = load(rows[r] + 128 + 32 * half);
+      codes[r] = part == 0   ? code(low, _mm256_slli_epi16(upper, 4))
+                 : part == 1 ? code(low, _mm256_slli_epi16(upper, 2))
+                 : part == 2 ? code(_mm256_srli_epi16(low, 4), upper)
+                             : code(_mm256_srli_epi16(low, 4), _mm256_srli_epi16(upper, 2));
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < kN; ++i) {
+      const __m256i x = load(q[i]);
+      __m256i v[8];
+#pragma GCC unroll 8
+      for (size_t r = 0; r < 8; ++r) v[r] = _mm256_madd_epi16(_mm256_maddubs_epi16(codes[r], x), _mm256_set1_epi16(1));
+      // The halves of a vector are those of the group.
+      const __m256i a = add_up_halves(v), b = add_up_halves(v + 4);
+      dot[i] = _mm256_add_epi32(scaled(_mm256_permute2x128_si256(a, b, 0x20), record + kScales),
+                                scaled(_mm256_permute2x128_si256(a, b, 0x31), record + kScales + 32));
+    }
+  }
+  static __m256i scaled(__m256i sum, const uint8_t* scale) {
+    return _mm256_mullo_epi32(sum, _mm256_srai_epi32(load(scale), 16));
   }
 };
 
 }  // namespace
 
-void dot_q6_k(const DotArgs& a) { dot_rows<Q6K>(a); }
+void dot_q6_k(const DotArgs& a) { dot_strips<Q6K>(a); }
 
 }  // namespace kette::kernels::avx2
