@@ -351,9 +351,15 @@ uint32_t ExpressionCompiler::arguments(std::string_view callee) {
   return static_cast<uint32_t>(program.calls.size()) - 1;
 }
 
+std::string ExpressionCompiler::dotted_name() {
+  std::string text(expect_any_name());
+  while (ok() && skip_operator(".")) text.append(".").append(expect_any_name());
+  return text;
+}
+
 void ExpressionCompiler::filters() {
   while (ok() && skip_operator("|")) {
-    const std::string_view callee = expect_any_name();
+    const std::string callee = dotted_name();
     emit(Op::kFilter, static_cast<int32_t>(arguments(callee)));
   }
 }
@@ -374,7 +380,7 @@ void ExpressionCompiler::filter_tail() {
 
 void ExpressionCompiler::test() {
   const bool negated = skip_name("not");
-  const std::string_view callee = expect_any_name();
+  const std::string callee = dotted_name();
   uint32_t call = 0;
   const bool starts_operand = at(TokenKind::kName) || at(TokenKind::kString) || at(TokenKind::kInteger) ||
                               at(TokenKind::kFloat) || at_operator("[") || at_operator("{");

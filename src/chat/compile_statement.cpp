@@ -261,7 +261,7 @@ class Compiler : public ExpressionCompiler {
 
   void open_filter() {
     const int32_t start = here();
-    const std::string_view callee = expect_any_name();
+    const std::string callee = dotted_name();
     emit(Op::kFilter, static_cast<int32_t>(arguments(callee)));
     filters();
     emit(Op::kPrint);

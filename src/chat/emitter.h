@@ -63,6 +63,7 @@ class ExpressionCompiler : public Emitter {
   void tuple(bool with_if = true);  // expression, or several with commas
   void filters();                   // | name(...) ..., on the value on the stack
   uint32_t arguments(std::string_view callee);  // (...) if there is one -> index of the CallSite
+  std::string dotted_name();        // of a filter or test
   MacroInfo* enclosing_macro();
 
   int nesting_ = 0;

@@ -74,7 +74,7 @@ std::optional<Value> truncate(Runtime& rt, double value) {
 }
 
 Value to_int(Runtime& rt, const Value& v, const Arguments& a) {
-  const Value otherwise = at(a, 0).is_missing() ? Value::integer(0) : at(a, 0);
+  Value otherwise = at(a, 0).is_missing() ? Value::integer(0) : at(a, 0);
   const int64_t base = integer_or(rt, at(a, 1), 10);
   if (base < 2 || base > 36) rt.budget.raise("int: a base of {}", base);
   if (v.is_undefined()) fail_undefined(rt, v);

@@ -40,8 +40,13 @@ Value map_attribute(Runtime& rt, const std::vector<Value>& items, const Argument
   return make_list(rt.budget, std::move(results), Flavour::kGenerator);
 }
 
+// jinja2.filters looks at the items only `if value`: a false value has none, whatever its type.
+Value items_if_true(Runtime& rt, const Value& v) {
+  return truthy(v) ? iterate(rt, v) : make_list(rt.budget, {});
+}
+
 Value map(Runtime& rt, const Value& v, const Arguments& a) {
-  const Value list = iterate(rt, v);
+  const Value list = items_if_true(rt, v);
   if (!rt.budget.ok()) return Value::none();
   const std::vector<Value>& items = list.list().items;
   if (a.positional.empty()) {
@@ -64,7 +69,7 @@ Value map(Runtime& rt, const Value& v, const Arguments& a) {
 
 template <bool kAttribute, bool kKeep>
 Value select(Runtime& rt, const Value& v, const Arguments& a) {
-  const Value list = iterate(rt, v);
+  const Value list = items_if_true(rt, v);
   if (!rt.budget.ok()) return Value::none();
   std::vector<Value> kept;
   const std::vector<Value>& items = list.list().items;

@@ -93,6 +93,7 @@ Value sort_keyed(Runtime& rt, std::vector<Keyed> rows, bool reversed) {
   std::stable_sort(rows.begin(), rows.end(), less);
   if (reversed) std::reverse(rows.begin(), rows.end());
   std::vector<Value> items;
+  items.reserve(rows.size());
   for (Keyed& row : rows) items.push_back(std::move(row.item));
   return make_list(rt.budget, std::move(items));
 }
@@ -110,6 +111,7 @@ Value sort(Runtime& rt, const Value& v, const Arguments& a) {
   std::vector<Keyed> rows;
   for (Value& item : items_of(rt, v)) {
     std::vector<Value> keys;
+    keys.reserve(paths.size());
     for (const Value& path : paths) keys.push_back(key_of(rt, item, path, case_sensitive));
     if (!rt.budget.ok()) return Value::none();
     rows.push_back({std::move(keys), std::move(item)});

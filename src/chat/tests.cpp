@@ -1,4 +1,6 @@
 // The tests behind `is`.
+#include <utf8proc.h>
+
 #include "chat/operators.h"
 #include "chat/python_text.h"
 
@@ -56,11 +58,14 @@ Value is_case(Runtime& rt, const Value& v, bool lower) {
   if (!text.is(Kind::kString)) return Value::none();
   rt.budget.spend(text.text().size() / 16);
   bool found = false;
-  for (const char c : text.view()) {
-    const bool is_upper = c >= 'A' && c <= 'Z';
-    const bool is_lower = c >= 'a' && c <= 'z';
+  for (size_t i = 0; i < text.text().size();) {
+    const CodePoint c = decode_at(text.view(), i);
+    const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c.value));
+    const bool is_upper = category == UTF8PROC_CATEGORY_LU || category == UTF8PROC_CATEGORY_LT;
+    const bool is_lower = category == UTF8PROC_CATEGORY_LL;
     if (lower ? is_upper : is_lower) return Value::boolean(false);
     found = found || is_upper || is_lower;
+    i += c.length;
   }
   return Value::boolean(found);
 }
