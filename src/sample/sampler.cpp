@@ -1,5 +1,5 @@
-// Logits -> token; the order of the steps is in sampler.h. No step sorts the vocabulary: each finds the last candidate it
-// keeps by selection, and the candidates stay in the order of their tokens, which makes a draw repeatable.
+// Logits -> token; the order of the steps is in sampler.h. Nothing is sorted: top_k and top_p find the last candidate
+// they keep by radix selection, and the candidates stay in the order of their tokens, which makes a draw repeatable.
 #include "sample/sampler.h"
 
 #include <algorithm>
@@ -20,11 +20,6 @@ Sampler::Sampler(Sampling sampling, int32_t vocab_size)
       vocab_size_(vocab_size),
       seen_(sampling_.penalty_window),
       random_(sampling_.seed) {}
-
-// A total order: no weight is NaN, and no two candidates have one token.
-bool Sampler::likelier(const Candidate& a, const Candidate& b) {
-  return a.weight != b.weight ? a.weight > b.weight : a.token < b.token;
-}
 
 bool Sampler::penalises() const {
   return sampling_.repetition_penalty != 1.0f || sampling_.presence_penalty != 0.0f ||
@@ -51,7 +46,7 @@ Result<int32_t> Sampler::sample(std::span<const float> logits) {
     if (sampling_.top_p == 1.0f && sampling_.min_p == 0.0f) return draw_from_all(total);
     collect_likely(total);
   }
-  if (sampling_.top_p < 1.0f) keep_top_p(sampling_.top_p * total);
+  if (sampling_.top_p < 1.0f) keep_likeliest(sampling_.top_p * total, [](const Candidate& c) { return c.weight; });
   std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < sampling_.min_p; });
   return draw_candidate();
 }
@@ -73,8 +68,9 @@ std::span<const float> Sampler::adjust(std::span<const float> logits) {
 Result<float> Sampler::scan(std::span<const float> logits) {
   block_max_.resize((logits.size() + kVocabBlock - 1) / kVocabBlock);
   KeyRange all{0, order_key(-kInfinity)};
+  VocabBlock last;
   for (size_t b = 0; b < block_max_.size(); ++b) {
-    const KeyRange block = key_range(load_block(logits, b, -kInfinity));
+    const KeyRange block = key_range(block_of(logits, b, last));
     block_max_[b] = from_order_key(block.largest);
     all = {std::min(all.least, block.least), std::max(all.largest, block.largest)};
   }
@@ -109,14 +105,43 @@ void Sampler::keep_top_k(std::span<const float> logits) {
   for (size_t b = 0; b < block_max_.size(); ++b) {
     if (block_max_[b] < bound) continue;
     const size_t end = std::min(logits.size(), (b + 1) * kVocabBlock);
-    for (size_t i = b * kVocabBlock; i < end; ++i)
-      if (logits[i] >= bound && logits[i] > -kInfinity) candidates_.push_back({logits[i], static_cast<int32_t>(i)});
+    for (size_t i = b * kVocabBlock; i < end; ++i) {
+      if (logits[i] < bound || logits[i] == -kInfinity) continue;
+      candidates_.push_back({logits[i] + 0.0f, static_cast<int32_t>(i)});  // + 0: -0 and 0 are equals
+    }
   }
-  if (candidates_.size() <= k) return;
+  if (candidates_.size() > k) keep_likeliest(sampling_.top_k, [](const Candidate&) { return 1.0; });
+}
+
+// Keeps candidates, from the largest weight down and of equal weights from the lowest token up, until their masses reach
+// the target; at least one, and all if the target is not reached. Radix selection, 11, 11 and 10 bits of the weight's
+// key: two passes over at most all candidates and no comparisons, so it takes the same time whatever the weights are.
+template <class MassOf>
+void Sampler::keep_likeliest(double target, MassOf mass_of) {
+  constexpr uint32_t kBuckets = 1 << 11;
+  const auto key_of = [](const Candidate& c) { return static_cast<uint32_t>(order_key(c.weight)) ^ 0x80000000u; };
   selection_ = candidates_;
-  const auto kth = selection_.begin() + static_cast<std::ptrdiff_t>(k - 1);
-  std::nth_element(selection_.begin(), kth, selection_.end(), likelier);
-  drop_after(*kth);
+  double above = 0.0;  // mass of the candidates whose key is larger than those of the selection
+  for (const int shift : {21, 10, 0}) {
+    const auto bucket_of = [&](const Candidate& c) { return key_of(c) >> shift & (kBuckets - 1); };
+    histogram_.assign(kBuckets, 0.0);
+    for (const Candidate& c : selection_) histogram_[bucket_of(c)] += mass_of(c);
+    uint32_t last = kBuckets;
+    for (uint32_t bucket = kBuckets; bucket-- > 0;) {
+      if (histogram_[bucket] == 0.0) continue;
+      if (last != kBuckets) above += histogram_[last];
+      last = bucket;
+      if (above + histogram_[bucket] >= target) break;
+    }
+    std::erase_if(selection_, [&](const Candidate& c) { return bucket_of(c) != last; });
+  }
+  const uint32_t last_key = key_of(selection_.front());
+  std::erase_if(candidates_, [&](const Candidate& c) {
+    if (key_of(c) != last_key) return key_of(c) < last_key;
+    const bool enough = above >= target && above > 0.0;
+    above += mass_of(c);
+    return enough;
+  });
 }
 
 double Sampler::weigh_candidates(float largest) {
@@ -133,11 +158,12 @@ double Sampler::weigh_all(std::span<const float> logits, float largest) {
   weights_.resize(block_max_.size() * kVocabBlock);
   block_mass_.resize(block_max_.size());
   double total = 0.0;
+  VocabBlock last, weights;
   for (size_t b = 0; b < block_max_.size(); ++b) {
-    VocabBlock block = load_block(logits, b, -kInfinity);
-    for (float& x : block) x = exp_of_negative((x - largest) / temperature);
-    std::memcpy(weights_.data() + b * kVocabBlock, block.data(), sizeof block);
-    block_mass_[b] = sum_of(block);
+    const float* x = block_of(logits, b, last);
+    for (size_t j = 0; j < kVocabBlock; ++j) weights[j] = exp_of_negative((x[j] - largest) / temperature);
+    std::memcpy(weights_.data() + b * kVocabBlock, weights.data(), sizeof weights);
+    block_mass_[b] = sum_of(weights);
     total += block_mass_[b];
   }
   return total;
@@ -154,32 +180,6 @@ void Sampler::collect_likely(double total) {
     for (size_t i = b * kVocabBlock; i < (b + 1) * kVocabBlock; ++i)
       if (weights_[i] >= bound) candidates_.push_back({weights_[i], static_cast<int32_t>(i)});
   }
-}
-
-// Keeps the likeliest candidates until their weights reach the target, at least one.
-void Sampler::keep_top_p(double target) {
-  selection_ = candidates_;
-  const auto begin = selection_.begin();
-  std::ptrdiff_t kept = 0, end = std::ssize(selection_);
-  double kept_mass = 0.0;
-  // The first `kept` of the selection are kept; the last one kept is before `end`. Halve what is between.
-  while (end - kept > 1) {
-    const std::ptrdiff_t middle = kept + (end - kept) / 2;
-    std::nth_element(begin + kept, begin + middle, begin + end, likelier);
-    double mass = kept_mass;
-    for (std::ptrdiff_t i = kept; i < middle; ++i) mass += selection_[static_cast<size_t>(i)].weight;
-    if (mass >= target) {
-      end = middle;
-    } else {
-      kept = middle;
-      kept_mass = mass;
-    }
-  }
-  drop_after(selection_[static_cast<size_t>(kept)]);
-}
-
-void Sampler::drop_after(Candidate last) {
-  std::erase_if(candidates_, [&](const Candidate& c) { return likelier(last, c); });
 }
 
 int32_t Sampler::draw_candidate() {

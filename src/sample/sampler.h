@@ -47,8 +47,6 @@ class Sampler {
     float weight;  // the logit, or exp((logit - largest) / temperature)
     int32_t token;
   };
-  static bool likelier(const Candidate& a, const Candidate& b);
-
   bool penalises() const;
   std::span<const float> adjust(std::span<const float> logits);
   Result<float> scan(std::span<const float> logits);
@@ -57,8 +55,8 @@ class Sampler {
   double weigh_candidates(float largest);
   double weigh_all(std::span<const float> logits, float largest);
   void collect_likely(double total);
-  void keep_top_p(double target);
-  void drop_after(Candidate last);
+  template <class MassOf>
+  void keep_likeliest(double target, MassOf mass_of);
   int32_t draw_candidate();
   int32_t draw_from_all(double total);
 
@@ -66,12 +64,13 @@ class Sampler {
   int32_t vocab_size_;
   SeenTokens seen_;
   Random random_;
-  std::vector<float> adjusted_;         // [vocab_size] logits with bias and penalties
-  std::vector<float> block_max_;        // [blocks] the largest logit of each block of the vocabulary
-  std::vector<float> weights_;          // [vocab_size]
-  std::vector<double> block_mass_;      // [blocks] the sum of the block's weights
-  std::vector<Candidate> candidates_;   // what truncation left, by token
-  std::vector<Candidate> selection_;    // a copy of them that may be reordered
+  std::vector<float> adjusted_;        // [vocab_size] logits with bias and penalties
+  std::vector<float> block_max_;       // [blocks] the largest logit of each block of the vocabulary
+  std::vector<float> weights_;         // [blocks * block size]
+  std::vector<double> block_mass_;     // [blocks] the sum of the block's weights
+  std::vector<Candidate> candidates_;  // what truncation left, by token
+  std::vector<Candidate> selection_;   // scratch of keep_likeliest, as is
+  std::vector<double> histogram_;      // this
 };
 
 }  // namespace kette

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <span>
 
 namespace kette {
@@ -14,17 +15,13 @@ inline constexpr size_t kVocabBlock = 64;
 
 using VocabBlock = std::array<float, kVocabBlock>;
 
-// Block b of x, filled up with `pad` where the vocabulary ends.
-inline VocabBlock load_block(std::span<const float> x, size_t b, float pad) {
-  VocabBlock block;
-  const size_t begin = b * kVocabBlock;
-  if (begin + kVocabBlock <= x.size()) {
-    std::memcpy(block.data(), x.data() + begin, sizeof block);
-  } else {
-    block.fill(pad);
-    std::memcpy(block.data(), x.data() + begin, (x.size() - begin) * sizeof(float));
-  }
-  return block;
+// Block b of x [kVocabBlock]; where the vocabulary ends within it, a copy in `last`, filled up with -infinity.
+inline const float* block_of(std::span<const float> x, size_t b, VocabBlock& last) {
+  const std::span<const float> rest = x.subspan(b * kVocabBlock);
+  if (rest.size() >= kVocabBlock) return rest.data();
+  last.fill(-std::numeric_limits<float>::infinity());
+  std::memcpy(last.data(), rest.data(), rest.size_bytes());
+  return last.data();
 }
 
 // Floats as integers of the same order, -0 just below 0; integers, as comparing floats that may be NaN is no vector code.
@@ -41,16 +38,12 @@ inline float from_order_key(int32_t key) {
 struct KeyRange {
   int32_t least, largest;
 };
-inline KeyRange key_range(const VocabBlock& x) {
-  std::array<int32_t, kVocabBlock> keys;
-  for (size_t j = 0; j < kVocabBlock; ++j) keys[j] = order_key(x[j]);
-  std::array<int32_t, 32> low, high;
-  for (size_t j = 0; j < 32; ++j) low[j] = keys[j] < keys[j + 32] ? keys[j] : keys[j + 32];
-  for (size_t j = 0; j < 32; ++j) high[j] = keys[j] > keys[j + 32] ? keys[j] : keys[j + 32];
-  KeyRange range{low[0], high[0]};
-  for (size_t j = 1; j < 32; ++j) {
-    range.least = low[j] < range.least ? low[j] : range.least;
-    range.largest = high[j] > range.largest ? high[j] : range.largest;
+inline KeyRange key_range(const float* x) {
+  KeyRange range{order_key(x[0]), order_key(x[0])};
+  for (size_t j = 0; j < kVocabBlock; ++j) {
+    const int32_t key = order_key(x[j]);
+    range.least = key < range.least ? key : range.least;
+    range.largest = key > range.largest ? key : range.largest;
   }
   return range;
 }
