@@ -5,16 +5,15 @@
 namespace kette {
 namespace {
 
-// Length of the UTF-8 character that `b` begins with: 1 to 4; 0 if the bytes cannot begin one; negative if they
-// begin one that goes on past the end. (Unicode 15, table 3-7)
+// Length of the UTF-8 character that `b` begins with: 1 to 4; 0 if all of b is the beginning of one; negative if the
+// bytes cannot be one: how many of them could, at least 1 (a maximal subpart). (Unicode 15, table 3-7 and section 3.9)
 int character(std::string_view b) {
   const auto at = [&](size_t i) { return static_cast<unsigned char>(b[i]); };
   const unsigned char c = at(0);
   if (c < 0x80) return 1;
-  const int length = c >= 0xc2 && c <= 0xdf ? 2 : c >= 0xe0 && c <= 0xef ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
-  if (length == 0) return 0;
-  for (size_t i = 1; i < static_cast<size_t>(length); ++i) {
-    if (i == b.size()) return -1;
+  const int length = c >= 0xc2 && c <= 0xdf ? 2 : c >= 0xe0 && c <= 0xef ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : -1;
+  for (int i = 1; i < length; ++i) {
+    if (static_cast<size_t>(i) == b.size()) return 0;
     unsigned char low = 0x80, high = 0xbf;
     if (i == 1) {
       if (c == 0xe0) low = 0xa0;
@@ -22,7 +21,7 @@ int character(std::string_view b) {
       if (c == 0xf0) low = 0x90;
       if (c == 0xf4) high = 0x8f;
     }
-    if (at(i) < low || at(i) > high) return 0;
+    if (at(static_cast<size_t>(i)) < low || at(static_cast<size_t>(i)) > high) return -i;
   }
   return length;
 }
@@ -39,14 +38,12 @@ std::string TextStream::valid(std::string bytes, bool final) {
     if (n > 0) {
       out.append(rest.substr(0, static_cast<size_t>(n)));
       rest.remove_prefix(static_cast<size_t>(n));
-    } else if (n < 0 && !final) {
+    } else if (n == 0 && !final) {
       partial_ = rest;
       break;
     } else {
       out += "\xef\xbf\xbd";
-      rest.remove_prefix(1);
-      // One replacement for a cut character's bytes that fit together.
-      while (n < 0 && !rest.empty() && (static_cast<unsigned char>(rest[0]) & 0xc0) == 0x80) rest.remove_prefix(1);
+      rest.remove_prefix(n == 0 ? rest.size() : static_cast<size_t>(-n));
     }
   }
   return out;
@@ -55,8 +52,14 @@ std::string TextStream::valid(std::string bytes, bool final) {
 std::string TextStream::push(std::string_view bytes) {
   if (stopped_) return {};
   held_ += bytes;
-  size_t first = std::string::npos;
-  for (const std::string& stop : stops_) first = std::min(first, held_.find(stop));
+  // The stop string that is complete first, of those the longest: the same however the bytes are cut.
+  size_t first = std::string::npos, end = std::string::npos;
+  for (const std::string& stop : stops_) {
+    const size_t at = held_.find(stop);
+    if (at == std::string::npos || at + stop.size() > end || (at + stop.size() == end && at > first)) continue;
+    first = at;
+    end = at + stop.size();
+  }
   if (first != std::string::npos) {
     stopped_ = true;
     return valid(held_.substr(0, first), true);

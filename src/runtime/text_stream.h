@@ -13,7 +13,8 @@ class TextStream {
   TextStream(std::vector<std::string> stops, bool raw) : stops_(std::move(stops)), raw_(raw) {}
 
   // What may be shown after these bytes. Held back: an unfinished character, and anything that could still become
-  // a stop string. Bytes that are not UTF-8 become U+FFFD. After stopped() nothing more comes.
+  // a stop string. Bytes that are not UTF-8 become U+FFFD, one for each maximal part of a character. After stopped()
+  // nothing more comes.
   std::string push(std::string_view bytes);
   // The rest, at the end.
   std::string finish();
