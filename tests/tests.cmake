@@ -166,9 +166,10 @@ endfunction()
 
 # Kette as others use it: installed and moved (find_package, pkg-config), and as a subdirectory.
 function(kette_consumer_tests)
-  foreach(kind IN ITEMS find_package pkg_config)
+  foreach(kind IN ITEMS find_package pkg_config fetch_content)
     add_test(NAME consumer/${kind} COMMAND "${CMAKE_COMMAND}" -DKIND=${kind}
-      "-DKETTE_BINARY_DIR=${PROJECT_BINARY_DIR}" "-DSOURCE_DIR=${CMAKE_CURRENT_SOURCE_DIR}/consumer"
+      "-DKETTE_BINARY_DIR=${PROJECT_BINARY_DIR}" "-DKETTE_SOURCE_DIR=${PROJECT_SOURCE_DIR}"
+      "-DSOURCE_DIR=${CMAKE_CURRENT_SOURCE_DIR}/consumer"
       "-DWORK_DIR=${CMAKE_CURRENT_BINARY_DIR}/consumer/${kind}" "-DGENERATOR=${CMAKE_GENERATOR}"
       "-DC_COMPILER=${CMAKE_C_COMPILER}" "-DCXX_COMPILER=${CMAKE_CXX_COMPILER}" "-DLIBDIR=${CMAKE_INSTALL_LIBDIR}"
       -P "${CMAKE_CURRENT_SOURCE_DIR}/consumer/run.cmake")

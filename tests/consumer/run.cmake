@@ -1,4 +1,4 @@
-# Installs Kette, moves the installation, and builds and runs the program beside this file against it.
+# Builds and runs the program beside this file against an installed and moved Kette, or configures it around the sources.
 function(must)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE out ERROR_VARIABLE out)
   if(NOT result EQUAL 0)
@@ -15,11 +15,16 @@ if(KIND STREQUAL "pkg_config")
 endif()
 file(REMOVE_RECURSE "${WORK_DIR}")
 file(MAKE_DIRECTORY "${WORK_DIR}")
-must("${CMAKE_COMMAND}" --install "${KETTE_BINARY_DIR}" --prefix "${WORK_DIR}/first")
-file(RENAME "${WORK_DIR}/first" "${WORK_DIR}/moved")
-set(ENV{PKG_CONFIG_PATH} "${WORK_DIR}/moved/${LIBDIR}/pkgconfig")
-set(ENV{LD_LIBRARY_PATH} "${WORK_DIR}/moved/${LIBDIR}")
+if(NOT KIND STREQUAL "fetch_content")
+  must("${CMAKE_COMMAND}" --install "${KETTE_BINARY_DIR}" --prefix "${WORK_DIR}/first")
+  file(RENAME "${WORK_DIR}/first" "${WORK_DIR}/moved")
+  set(ENV{PKG_CONFIG_PATH} "${WORK_DIR}/moved/${LIBDIR}/pkgconfig")
+  set(ENV{LD_LIBRARY_PATH} "${WORK_DIR}/moved/${LIBDIR}")
+endif()
 must("${CMAKE_COMMAND}" -S "${SOURCE_DIR}" -B "${WORK_DIR}/build" -G "${GENERATOR}" -DKIND=${KIND}
-  "-DCMAKE_C_COMPILER=${C_COMPILER}" "-DCMAKE_CXX_COMPILER=${CXX_COMPILER}" "-DCMAKE_PREFIX_PATH=${WORK_DIR}/moved")
+  "-DCMAKE_C_COMPILER=${C_COMPILER}" "-DCMAKE_CXX_COMPILER=${CXX_COMPILER}" "-DCMAKE_PREFIX_PATH=${WORK_DIR}/moved"
+  "-DKETTE_SOURCE_DIR=${KETTE_SOURCE_DIR}")
 must("${CMAKE_COMMAND}" --build "${WORK_DIR}/build")
-must("${CMAKE_COMMAND}" -E chdir "${WORK_DIR}/build" "${CMAKE_CTEST_COMMAND}" --output-on-failure)
+if(NOT KIND STREQUAL "fetch_content")
+  must("${CMAKE_COMMAND}" -E chdir "${WORK_DIR}/build" "${CMAKE_CTEST_COMMAND}" --output-on-failure)
+endif()
