@@ -39,20 +39,25 @@ enum class KvType : int32_t { kF32 = 0, kF16 = 1, kBf16 = 2 };
 
 // Softmax attention of query rows that share one key/value head (their group's heads, for several tokens).
 // out[i] = sum over t < visible[i] of softmax(scale * q[i] . key[t]) * value[t], accumulated online over blocks of
-// 32 positions counted from 0, so that a row's result does not depend on the rows beside it.
+// 32 positions counted from 0, so that a row's result does not depend on the rows beside it. Values may lie within
+// the rows of the keys.
 struct AttendArgs {
-  const float* q;           // [rows][q_stride], head_dim used
+  const float* q;           // [rows][q_stride], key_dim used
   size_t q_stride;
-  const uint32_t* visible;  // [rows], each >= 1
+  const uint32_t* visible;  // [rows]; at least 1 unless `largest` is given
   size_t rows;
-  const void* key;          // [positions][head_dim] of KvType
-  const void* value;        // [positions][head_dim] of KvType
+  const void* key;          // [positions][key_stride] of KvType, key_dim used
+  const void* value;        // [positions][value_stride] of KvType, value_dim used
+  size_t key_stride, value_stride;
   KvType kv_type;
-  size_t head_dim;          // a multiple of 2, at most 256
+  size_t key_dim, value_dim;  // multiples of 2
   float scale;
   float* out;               // [rows][out_stride]
   size_t out_stride;
-  float* scratch;           // KETTE_ATTEND_SCRATCH(head_dim, rows) floats, cache-line aligned
+  float* scratch;           // KETTE_ATTEND_SCRATCH(key_dim, value_dim, rows) floats, cache-line aligned
+  // [rows] each, or nullptr. Where given, these positions are a part of a longer context: a row's largest score and
+  // its sum of e^(score - largest) go here, and out is left undivided by the sum (-infinity, 0 and zeros if it sees none).
+  float *largest, *sum;
 };
 
 // The operations around the matmuls. Every ISA has all of them.
@@ -83,8 +88,8 @@ struct VectorKernels {
 
 // Floats of AttendArgs::scratch: a block of keys and of values as floats, then per row a maximum, a sum and scores.
 #define KETTE_ATTEND_BLOCK 32
-#define KETTE_ATTEND_SCRATCH(head_dim, rows) \
-  (2 * KETTE_ATTEND_BLOCK * ((head_dim) + 16) + (rows) * (KETTE_ATTEND_BLOCK + 32))
+#define KETTE_ATTEND_SCRATCH(key_dim, value_dim, rows) \
+  (KETTE_ATTEND_BLOCK * ((key_dim) + (value_dim) + 32) + (rows) * (KETTE_ATTEND_BLOCK + 32))
 
 #define KETTE_VECTOR(isa)               \
   namespace isa {                       \

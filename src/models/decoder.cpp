@@ -26,7 +26,7 @@ class Decoder final : public Model {
     lm_head_ = b.boolean("tie_word_embeddings", false) ? b.linear(embed_tokens_.weight)
                                                        : b.linear("lm_head", vocab_size, hidden_size);
     shape_ = {layers, hidden_size, vocab_size, b.size("max_position_embeddings", 1, 1 << 30, 2048),
-              {layers, parts.kv_heads, parts.kv_head_dim}};
+              {layers, parts.kv_heads, parts.key_dim, parts.value_dim}};
     return b.status();
   }
 

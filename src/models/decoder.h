@@ -11,7 +11,7 @@ namespace kette {
 
 struct DecoderParts {
   size_t hidden_size;
-  size_t kv_heads, kv_head_dim;  // of the cache
+  size_t kv_heads, key_dim, value_dim;  // of the cache
   size_t rotary_dim;
   // Called for each layer in order, once the settings read before are known to be in order.
   std::function<nn::Attention(const std::string& prefix)> self_attn;            // "model.layers.3.self_attn"

@@ -11,7 +11,8 @@ Result<std::unique_ptr<Model>> bind_qwen3(Binder& b) {
   return bind_decoder(b, {
       .hidden_size = gqa.hidden_size,
       .kv_heads = gqa.num_key_value_heads,
-      .kv_head_dim = gqa.head_dim,
+      .key_dim = gqa.head_dim,
+      .value_dim = gqa.head_dim,
       .rotary_dim = gqa.head_dim,
       .self_attn = [&](const std::string& prefix) { return bind_gqa(b, prefix, gqa, Bias::kNo, QkNorm::kYes); },
       .mlp = [&](const std::string& prefix, size_t) { return bind_swiglu(b, prefix, gqa.hidden_size, intermediate_size); },

@@ -5,17 +5,6 @@
 #include <cstring>
 
 namespace kette::nn {
-namespace {
-
-void store(const kernels::VectorKernels& vector, KvType type, const float* x, size_t n, std::byte* to) {
-  switch (type) {
-    case KvType::kF32: std::memcpy(to, x, n * sizeof(float)); break;
-    case KvType::kF16: vector.to_f16(x, n, reinterpret_cast<uint16_t*>(to)); break;
-    case KvType::kBf16: vector.to_bf16(x, n, reinterpret_cast<uint16_t*>(to)); break;
-  }
-}
-
-}  // namespace
 
 void GqaAttention::add(Step& step, const Tensor& normed, const Batch& batch, size_t layer, const Tensor& x) const {
   const Arena::Mark mark(step.arena);
@@ -40,7 +29,7 @@ void GqaAttention::rotate_and_store(Step& step, const Batch& batch, size_t layer
     rotate(head, cos, sin, half);
   };
   for (const Sequence& s : batch.sequences) {
-    const size_t row_bytes = s.kv->shape().row_bytes(s.kv->type());
+    const size_t row_bytes = s.kv->shape().key_bytes(s.kv->type());
     step.parallel_rows(s.rows, 4, [&](size_t first, size_t last) {
       for (size_t i = s.first_row + first; i < s.first_row + last; ++i) {
         const float* cos = batch.cos + i * half;
@@ -49,8 +38,8 @@ void GqaAttention::rotate_and_store(Step& step, const Batch& batch, size_t layer
         const size_t offset = (s.first_position + i - s.first_row) * row_bytes;
         for (size_t h = 0; h < num_kv_heads; ++h) {
           norm_and_rotate(k_norm, k.row(i) + h * head_dim, cos, sin);
-          store(step.vector(), s.kv->type(), k.row(i) + h * head_dim, head_dim, s.kv->keys(layer, h) + offset);
-          store(step.vector(), s.kv->type(), v.row(i) + h * head_dim, head_dim, s.kv->values(layer, h) + offset);
+          store_row(step.vector(), s.kv->type(), k.row(i) + h * head_dim, head_dim, s.kv->keys(layer, h) + offset);
+          store_row(step.vector(), s.kv->type(), v.row(i) + h * head_dim, head_dim, s.kv->values(layer, h) + offset);
         }
       }
     });
@@ -85,7 +74,8 @@ void GqaAttention::attend(Step& step, const Batch& batch, size_t layer, const Te
       args.key = s.kv->keys(layer, kv_head);
       args.value = s.kv->values(layer, kv_head);
       args.kv_type = s.kv->type();
-      args.head_dim = head_dim;
+      args.key_stride = args.value_stride = head_dim;
+      args.key_dim = args.value_dim = head_dim;
       args.scale = scale;
       args.out = scratch.out.data();
       args.out_stride = head_dim;

@@ -11,9 +11,13 @@ namespace kette::nn {
 
 using kernels::KvType;
 
+inline size_t kv_element_bytes(KvType type) { return type == KvType::kF32 ? 4 : 2; }
+
 struct KvShape {
-  size_t layers, heads, head_dim;
-  size_t row_bytes(KvType type) const { return head_dim * (type == KvType::kF32 ? 4 : 2); }
+  size_t layers, heads;
+  size_t key_dim, value_dim;  // value_dim is 0 where values are made of the keys' rows (latent attention)
+  size_t key_bytes(KvType type) const { return key_dim * kv_element_bytes(type); }
+  size_t value_bytes(KvType type) const { return value_dim * kv_element_bytes(type); }
 };
 
 class KvCache {
@@ -26,18 +30,18 @@ class KvCache {
   const KvShape& shape() const { return shape_; }
   size_t bytes() const { return data_.size(); }
 
-  // [capacity][head_dim] of type()
-  std::byte* keys(size_t layer, size_t head) { return data_.data() + at(layer, head, 0); }
-  std::byte* values(size_t layer, size_t head) { return data_.data() + at(layer, head, 1); }
+  // [capacity][key_dim] and [capacity][value_dim] of type()
+  std::byte* keys(size_t layer, size_t head) { return data_.data() + at(layer, head); }
+  std::byte* values(size_t layer, size_t head) { return keys(layer, head) + capacity_ * shape_.key_bytes(type_); }
 
   // Take over the first n positions of a cache of the same shape and type.
   void copy_from(const KvCache& other, size_t n);
 
  private:
   KvCache(const KvShape& shape, KvType type, size_t capacity, Allocator* allocator)
-      : shape_(shape), type_(type), capacity_(capacity), data_(at(shape.layers, 0, 0), allocator, MemoryUse::kKvCache) {}
-  size_t at(size_t layer, size_t head, size_t which) const {
-    return ((layer * shape_.heads + head) * 2 + which) * capacity_ * shape_.row_bytes(type_);
+      : shape_(shape), type_(type), capacity_(capacity), data_(at(shape.layers, 0), allocator, MemoryUse::kKvCache) {}
+  size_t at(size_t layer, size_t head) const {
+    return (layer * shape_.heads + head) * capacity_ * (shape_.key_bytes(type_) + shape_.value_bytes(type_));
   }
 
   KvShape shape_;
@@ -45,5 +49,8 @@ class KvCache {
   size_t capacity_;
   AlignedBuffer<std::byte> data_;
 };
+
+// A row of floats as `type`.
+void store_row(const kernels::VectorKernels& vector, KvType type, const float* x, size_t n, std::byte* to);
 
 }  // namespace kette::nn

@@ -6,7 +6,7 @@ WorkerScratch::WorkerScratch(const kernels::Kernels& k, Allocator* allocator)
     : panel(kernels::kPanelDepth * kernels::kPanelWidth, allocator),
       rows(16 * kernels::kPanelDepth, allocator),
       multiply(std::max(k.exact_panel->scratch_bytes(), k.fast_panel ? k.fast_panel->scratch_bytes() : 0), allocator),
-      attend(KETTE_ATTEND_SCRATCH(kMaxHeadDim, kAttendRows), allocator),
+      attend(KETTE_ATTEND_SCRATCH(kMaxHeadDim, kMaxHeadDim, kAttendRows), allocator),
       query(kAttendRows * kMaxHeadDim, allocator),
       out(kAttendRows * kMaxHeadDim, allocator) {}
 

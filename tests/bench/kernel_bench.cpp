@@ -129,27 +129,31 @@ void bench_dot(const DotRow& row, const Format& format, const VectorKernels& vec
 
 void bench_attend(const VectorRow& row) {
   struct Shape {
-    size_t rows, head_dim, positions;
+    size_t rows, key_dim, value_dim, positions;  // key_dim 576: values are the first 512 numbers of the keys
     KvType type;
   };
-  const Shape shapes[] = {{3, 64, 1024, KvType::kBf16},  {3, 128, 1024, KvType::kF16},  {7, 128, 1024, KvType::kF16},
-                          {7, 128, 1024, KvType::kBf16}, {36, 64, 1024, KvType::kF16},  {36, 128, 1024, KvType::kF16},
-                          {64, 128, 1024, KvType::kF32}, {64, 128, 1024, KvType::kBf16}};
+  const Shape shapes[] = {{3, 64, 64, 1024, KvType::kBf16},    {3, 128, 128, 1024, KvType::kF16},
+                          {7, 128, 128, 1024, KvType::kF16},   {7, 128, 128, 1024, KvType::kBf16},
+                          {36, 64, 64, 1024, KvType::kF16},    {36, 128, 128, 1024, KvType::kF16},
+                          {64, 128, 128, 1024, KvType::kF32},  {64, 128, 128, 1024, KvType::kBf16},
+                          {64, 192, 128, 512, KvType::kF32},   {8, 576, 512, 256, KvType::kF16},
+                          {16, 576, 512, 256, KvType::kF16},   {48, 576, 512, 256, KvType::kF16}};
   for (const Shape& s : shapes) {
-    const AlignedBuffer<float> q = random_floats(s.rows * s.head_dim), kv = random_floats(s.positions * s.head_dim);
+    const AlignedBuffer<float> q = random_floats(s.rows * s.key_dim), kv = random_floats(s.positions * s.key_dim);
     AlignedBuffer<uint16_t> narrow(kv.size());
     if (s.type == KvType::kF16) row.kernels->to_f16(kv.data(), kv.size(), narrow.data());
     if (s.type == KvType::kBf16) row.kernels->to_bf16(kv.data(), kv.size(), narrow.data());
     const void* data = s.type == KvType::kF32 ? static_cast<const void*>(kv.data()) : narrow.data();
     const std::vector<uint32_t> visible(s.rows, static_cast<uint32_t>(s.positions));
-    AlignedBuffer<float> out(s.rows * s.head_dim), scratch(KETTE_ATTEND_SCRATCH(s.head_dim, s.rows));
-    const AttendArgs args{q.data(), s.head_dim, visible.data(), s.rows,     data,       data,
-                          s.type,   s.head_dim, 0.1f,           out.data(), s.head_dim, scratch.data()};
+    AlignedBuffer<float> out(s.rows * s.value_dim), scratch(KETTE_ATTEND_SCRATCH(s.key_dim, s.value_dim, s.rows));
+    const AttendArgs args{q.data(),  s.key_dim, visible.data(), s.rows,      data, data,       s.key_dim,   s.key_dim,
+                          s.type,    s.key_dim, s.value_dim,    0.1f,        out.data(), s.value_dim, scratch.data(),
+                          nullptr,   nullptr};
     const double t = seconds([&] { row.kernels->attend(args); });
-    const double flops = 4.0 * static_cast<double>(s.rows * s.head_dim * s.positions);
-    const double bytes = static_cast<double>(2 * s.positions * s.head_dim * (s.type == KvType::kF32 ? 4 : 2));
-    std::printf("%-7s attend rows=%zu head_dim=%zu %s: %.1f GFLOP/s, %.1f GB/s of cache\n",
-                std::string(row.isa_name).c_str(), s.rows, s.head_dim,
+    const double flops = 2.0 * static_cast<double>(s.rows * (s.key_dim + s.value_dim) * s.positions);
+    const double bytes = static_cast<double>((s.key_dim + s.value_dim) * s.positions * (s.type == KvType::kF32 ? 4 : 2));
+    std::printf("%-7s attend rows=%zu dims=%zu,%zu %s: %.1f GFLOP/s, %.1f GB/s of cache\n",
+                std::string(row.isa_name).c_str(), s.rows, s.key_dim, s.value_dim,
                 s.type == KvType::kF32 ? "f32" : s.type == KvType::kF16 ? "f16" : "bf16", flops / t * 1e-9,
                 bytes / t * 1e-9);
   }

@@ -34,41 +34,82 @@ void set_element(Guarded<uint8_t>& data, KvType type, size_t i, float f) {
     std::memcpy(data.data() + 2 * i, &h, 2);
 }
 
+// How keys and values lie: each for itself; values as the first numbers of the keys' rows; both in one longer row.
+enum class Layout { kApart, kWithin, kBeside };
+
 // Keys and values end at an unreadable page right after the last position that any row sees.
 struct Problem {
   KvType type;
-  size_t head_dim, rows, q_stride;
+  size_t key_dim, value_dim, rows, q_stride, key_stride, value_stride, value_at;
   std::vector<uint32_t> visible;
   Guarded<float> q;
-  Guarded<uint8_t> key, value;
+  Guarded<uint8_t> key, apart;
   float scale;
 
-  Problem(KvType type_, size_t dim, std::vector<uint32_t> visible_, float spread, Random& random)
-      : type(type_), head_dim(dim), rows(visible_.size()), q_stride(dim + 3), visible(std::move(visible_)),
-        q((rows - 1) * q_stride + dim), key(bytes()), value(bytes()), scale(1 / std::sqrt(static_cast<float>(dim))) {
+  Problem(KvType type_, size_t key_dim_, size_t value_dim_, Layout layout, std::vector<uint32_t> visible_, float spread,
+          Random& random)
+      : type(type_), key_dim(key_dim_), value_dim(value_dim_), rows(visible_.size()), q_stride(key_dim + 3),
+        key_stride(layout == Layout::kBeside ? key_dim + value_dim + 6 : key_dim),
+        value_stride(layout == Layout::kApart ? value_dim : key_stride),
+        value_at(layout == Layout::kBeside ? key_dim + 2 : 0), visible(std::move(visible_)),
+        q((rows - 1) * q_stride + key_dim), key(key_numbers(layout) * size()),
+        apart(layout == Layout::kApart ? positions() * value_dim * size() : 0),
+        scale(1 / std::sqrt(static_cast<float>(key_dim))) {
     for (size_t i = 0; i < q.size(); ++i) q[i] = spread * random.normal();
-    for (size_t i = 0; i < positions() * dim; ++i) {
-      set_element(key, type, i, random.normal());
-      set_element(value, type, i, random.normal());
-    }
+    for (size_t i = 0; i < key.size() / size(); ++i) set_element(key, type, i, random.normal());
+    for (size_t i = 0; i < apart.size() / size(); ++i) set_element(apart, type, i, random.normal());
   }
+  Problem(KvType type_, size_t dim, std::vector<uint32_t> visible_, float spread, Random& random)
+      : Problem(type_, dim, dim, Layout::kApart, std::move(visible_), spread, random) {}
+
+  size_t size() const { return type == KvType::kF32 ? 4 : 2; }
   size_t positions() const { return *std::max_element(visible.begin(), visible.end()); }
-  size_t bytes() const { return positions() * head_dim * (type == KvType::kF32 ? 4 : 2); }
+  // Up to the last number that is used.
+  size_t key_numbers(Layout layout) const {
+    return (positions() - 1) * key_stride + (layout == Layout::kBeside ? value_at + value_dim : key_dim);
+  }
+  Guarded<uint8_t>& values() { return apart.size() > 0 ? apart : key; }
+  float key_of(size_t t, size_t d) const { return element(key, type, t * key_stride + d); }
+  float value_of(size_t t, size_t d) const {
+    return element(apart.size() > 0 ? apart : key, type, t * value_stride + value_at + d);
+  }
 
   std::vector<float> run(const VectorKernels& kernels) const { return run(kernels, 0, rows); }
-  // [count][head_dim] of rows from `from` on.
+  // [count][value_dim] of rows from `from` on.
   std::vector<float> run(const VectorKernels& kernels, size_t from, size_t count) const {
-    const size_t stride = head_dim + 5;
-    Guarded<float> out((count - 1) * stride + head_dim);
+    return run(kernels, from, count, visible.data() + from, 0, nullptr, nullptr);
+  }
+  // As above over positions from `first` on, of which row r sees sees[r]; its sums undivided where they are wanted.
+  std::vector<float> run(const VectorKernels& kernels, size_t from, size_t count, const uint32_t* sees, size_t first,
+                         float* largest, float* sum) const {
+    const size_t stride = value_dim + 5;
+    Guarded<float> out((count - 1) * stride + value_dim);
     for (size_t i = 0; i < out.size(); ++i) out[i] = NAN;
-    AlignedBuffer<float> scratch(KETTE_ATTEND_SCRATCH(head_dim, count));
+    AlignedBuffer<float> scratch(KETTE_ATTEND_SCRATCH(key_dim, value_dim, count));
     for (float& f : scratch.span()) f = NAN;
-    kernels.attend({q.data() + from * q_stride, q_stride, visible.data() + from, count, key.data(), value.data(), type,
-                    head_dim, scale, out.data(), stride, scratch.data()});
+    AttendArgs args{};
+    args.q = q.data() + from * q_stride;
+    args.q_stride = q_stride;
+    args.visible = sees;
+    args.rows = count;
+    args.key = key.data() + first * key_stride * size();
+    args.value = (apart.size() > 0 ? apart : key).data() + (first * value_stride + value_at) * size();
+    args.key_stride = key_stride;
+    args.value_stride = value_stride;
+    args.kv_type = type;
+    args.key_dim = key_dim;
+    args.value_dim = value_dim;
+    args.scale = scale;
+    args.out = out.data();
+    args.out_stride = stride;
+    args.scratch = scratch.data();
+    args.largest = largest;
+    args.sum = sum;
+    kernels.attend(args);
     std::vector<float> packed;
     for (size_t r = 0; r < count; ++r) {
-      packed.insert(packed.end(), out.data() + r * stride, out.data() + r * stride + head_dim);
-      if (r + 1 < count) CHECK(std::isnan(out[r * stride + head_dim]));  // nothing written beside the row
+      packed.insert(packed.end(), out.data() + r * stride, out.data() + r * stride + value_dim);
+      if (r + 1 < count) CHECK(std::isnan(out[r * stride + value_dim]));  // nothing written beside the row
     }
     return packed;
   }
@@ -80,9 +121,8 @@ void check_values(const Problem& p, const std::vector<float>& out) {
     double largest = -INFINITY, sum = 0, magnitude = 0;
     for (size_t t = 0; t < weight.size(); ++t) {
       double terms = 0;
-      for (size_t d = 0; d < p.head_dim; ++d) {
-        const double term = static_cast<double>(p.q[r * p.q_stride + d]) *
-                            static_cast<double>(element(p.key, p.type, t * p.head_dim + d));
+      for (size_t d = 0; d < p.key_dim; ++d) {
+        const double term = static_cast<double>(p.q[r * p.q_stride + d]) * static_cast<double>(p.key_of(t, d));
         weight[t] += term;
         terms += std::fabs(term);
       }
@@ -91,18 +131,18 @@ void check_values(const Problem& p, const std::vector<float>& out) {
       largest = std::max(largest, weight[t]);
     }
     for (double& w : weight) sum += w = std::exp(w - largest);
-    // A score errs by head_dim * 2^-24 of the sum of its terms' magnitudes, and so does its weight, relatively; then
+    // A score errs by key_dim * 2^-24 of the sum of its terms' magnitudes, and so does its weight, relatively; then
     // come the exponential's 2^-22 and the additions over positions.
-    const double relative = 0x1p-24 * (2 * static_cast<double>(p.head_dim) * magnitude + 16 +
+    const double relative = 0x1p-24 * (2 * static_cast<double>(p.key_dim) * magnitude + 16 +
                                        2 * static_cast<double>(p.visible[r]));
-    for (size_t d = 0; d < p.head_dim; ++d) {
+    for (size_t d = 0; d < p.value_dim; ++d) {
       double expected = 0, terms = 0;
       for (size_t t = 0; t < weight.size(); ++t) {
-        const double term = weight[t] / sum * static_cast<double>(element(p.value, p.type, t * p.head_dim + d));
+        const double term = weight[t] / sum * static_cast<double>(p.value_of(t, d));
         expected += term;
         terms += std::fabs(term);
       }
-      const double got = static_cast<double>(out[r * p.head_dim + d]);
+      const double got = static_cast<double>(out[r * p.value_dim + d]);
       if (!(std::fabs(got - expected) <= relative * terms + 1e-30)) {
         INFO("row ", r, " dim ", d, " got ", got, " expected ", expected, " tolerance ", relative * terms);
         CHECK(false);
@@ -140,6 +180,68 @@ TEST_CASE("attend: values on odd shapes") {
   });
 }
 
+TEST_CASE("attend: keys and values of different widths, values within the keys' rows or beside them") {
+  Random random(12);
+  for_each_row([&](const VectorKernels& kernels, KvType type) {
+    for (const auto& [key_dim, value_dim] : {std::pair<size_t, size_t>{576, 512}, {192, 128}, {48, 32}, {96, 64}, {40, 38},
+                                             {288, 256}, {20, 18}, {10, 2}}) {
+      for (Layout layout : {Layout::kApart, Layout::kWithin, Layout::kBeside}) {
+        for (size_t rows : {1, 5, 16, 17}) {
+          std::vector<uint32_t> visible(rows);
+          for (uint32_t& v : visible) v = 1 + random.below(rows == 5 ? 150 : 70);
+          const Problem p(type, key_dim, value_dim, layout, visible, 2.0f, random);
+          CAPTURE(key_dim);
+          CAPTURE(value_dim);
+          CAPTURE(static_cast<int>(layout));
+          CAPTURE(rows);
+          check_values(p, p.run(kernels));
+        }
+      }
+    }
+    // More values than keys, and a row's bits alone.
+    const Problem p(type, 32, 80, Layout::kBeside, {40, 41, 42, 43, 44, 70, 71, 72, 3}, 1.0f, random);
+    const std::vector<float> together = p.run(kernels);
+    check_values(p, together);
+    for (size_t r = 0; r < p.rows; ++r)
+      CHECK(test::same_bits(p.run(kernels, r, 1).data(), &together[r * p.value_dim], p.value_dim));
+  });
+}
+
+TEST_CASE("attend: the parts of a context, put together, are the whole") {
+  Random random(13);
+  for_each_row([&](const VectorKernels& kernels, KvType type) {
+    const Problem p(type, 72, 64, Layout::kWithin, {1, 64, 65, 150, 130, 129, 90}, 2.0f, random);
+    const size_t span = 64;
+    std::vector<double> out(p.rows * p.value_dim), sum(p.rows), largest(p.rows, -INFINITY);
+    for (size_t first = 0; first < p.positions(); first += span) {
+      std::vector<uint32_t> sees(p.rows);
+      for (size_t r = 0; r < p.rows; ++r)
+        sees[r] = p.visible[r] <= first ? 0 : static_cast<uint32_t>(std::min(p.visible[r] - first, span));
+      std::vector<float> part_largest(p.rows, NAN), part_sum(p.rows, NAN);
+      const std::vector<float> part = p.run(kernels, 0, p.rows, sees.data(), first, part_largest.data(), part_sum.data());
+      for (size_t r = 0; r < p.rows; ++r) {
+        if (sees[r] == 0) {
+          CHECK(part_largest[r] == -INFINITY);
+          CHECK(part_sum[r] == 0);
+          CHECK(part[r * p.value_dim] == 0);
+          continue;
+        }
+        const double now = std::max(largest[r], static_cast<double>(part_largest[r]));
+        const double keep = std::exp(largest[r] - now), add = std::exp(static_cast<double>(part_largest[r]) - now);
+        for (size_t d = 0; d < p.value_dim; ++d) {
+          double& o = out[r * p.value_dim + d];
+          o = o * keep + static_cast<double>(part[r * p.value_dim + d]) * add;
+        }
+        sum[r] = sum[r] * keep + static_cast<double>(part_sum[r]) * add;
+        largest[r] = now;
+      }
+    }
+    std::vector<float> whole;
+    for (size_t i = 0; i < out.size(); ++i) whole.push_back(static_cast<float>(out[i] / sum[i / p.value_dim]));
+    check_values(p, whole);
+  });
+}
+
 TEST_CASE("attend: a prompt's causal rows, and a row is the same bits alone") {
   Random random(6);
   for_each_row([&](const VectorKernels& kernels, KvType type) {
@@ -149,9 +251,9 @@ TEST_CASE("attend: a prompt's causal rows, and a row is the same bits alone") {
     const std::vector<float> together = p.run(kernels);
     check_values(p, together);
     for (size_t r = 0; r < p.rows; ++r) {
-      CHECK(test::same_bits(p.run(kernels, r, 1).data(), &together[r * p.head_dim], p.head_dim));
+      CHECK(test::same_bits(p.run(kernels, r, 1).data(), &together[r * p.value_dim], p.value_dim));
       const size_t count = std::min<size_t>(5, p.rows - r);
-      CHECK(test::same_bits(p.run(kernels, r, count).data(), &together[r * p.head_dim], count * p.head_dim));
+      CHECK(test::same_bits(p.run(kernels, r, count).data(), &together[r * p.value_dim], count * p.value_dim));
     }
   });
 }
@@ -161,14 +263,14 @@ TEST_CASE("attend: what a row does not see does not reach it, even if it is no n
   for_each_row([&](const VectorKernels& kernels, KvType type) {
     Problem p(type, 32, {3, 40, 33, 64, 1}, 1.0f, random);
     const std::vector<float> before = p.run(kernels);
-    for (size_t i = 40 * p.head_dim; i < 64 * p.head_dim; ++i) {
+    for (size_t i = 40 * p.value_dim; i < 64 * p.value_dim; ++i) {
       set_element(p.key, type, i, i % 2 ? NAN : INFINITY);
-      set_element(p.value, type, i, i % 2 ? NAN : INFINITY);
+      set_element(p.values(), type, i, i % 2 ? NAN : INFINITY);
     }
     const std::vector<float> after = p.run(kernels);
     for (size_t r : {0, 1, 2, 4})
-      CHECK(test::same_bits(&before[r * p.head_dim], &after[r * p.head_dim], p.head_dim));
-    CHECK(std::isnan(after[3 * p.head_dim]));
+      CHECK(test::same_bits(&before[r * p.value_dim], &after[r * p.value_dim], p.value_dim));
+    CHECK(std::isnan(after[3 * p.value_dim]));
   });
 }
 

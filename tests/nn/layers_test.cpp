@@ -110,30 +110,35 @@ TEST_CASE("Llama 3.1's scaling keeps short waves, stretches long ones and blends
 
 TEST_CASE("a KV cache keeps every layer, head, key and value apart, and copies its first positions") {
   for (const nn::KvType type : {nn::KvType::kF32, nn::KvType::kF16, nn::KvType::kBf16}) {
-    const nn::KvShape shape{3, 2, 10};
-    nn::KvCache a = value(nn::KvCache::make(shape, type, 7)), b = value(nn::KvCache::make(shape, type, 7));
-    const size_t row = shape.row_bytes(type);
-    CHECK(a.bytes() == 3 * 2 * 2 * 7 * row);
-    const auto each = [&](nn::KvCache& cache, auto&& f) {
-      unsigned char fill = 1;
-      for (size_t layer = 0; layer < 3; ++layer)
-        for (size_t head = 0; head < 2; ++head)
-          for (std::byte* p : {cache.keys(layer, head), cache.values(layer, head)}) f(p, fill++);
-    };
-    each(a, [&](std::byte* p, unsigned char fill) { std::memset(p, fill, 7 * row); });
-    each(b, [&](std::byte* p, unsigned char) { std::memset(p, 0xee, 7 * row); });
-    b.copy_from(a, 4);
-    size_t wrong = 0;
-    each(a, [&](std::byte* p, unsigned char fill) {
-      for (size_t i = 0; i < 7 * row; ++i) wrong += p[i] != std::byte{fill};
-    });
-    each(b, [&](std::byte* p, unsigned char fill) {
-      for (size_t i = 0; i < 7 * row; ++i)
-        wrong += p[i] != std::byte{i < 4 * row ? fill : static_cast<unsigned char>(0xee)};
-    });
-    CHECK(wrong == 0);
+    for (const size_t value_dim : {10, 6, 0}) {
+      const nn::KvShape shape{3, 2, 10, value_dim};
+      nn::KvCache a = value(nn::KvCache::make(shape, type, 7)), b = value(nn::KvCache::make(shape, type, 7));
+      const size_t key = shape.key_bytes(type), row = shape.value_bytes(type);
+      CHECK(a.bytes() == 3 * 2 * 7 * (key + row));
+      const auto each = [&](nn::KvCache& cache, auto&& f) {
+        unsigned char fill = 1;
+        for (size_t layer = 0; layer < 3; ++layer) {
+          for (size_t head = 0; head < 2; ++head) {
+            f(cache.keys(layer, head), key, fill++);
+            f(cache.values(layer, head), row, fill++);
+          }
+        }
+      };
+      each(a, [&](std::byte* p, size_t bytes, unsigned char fill) { std::memset(p, fill, 7 * bytes); });
+      each(b, [&](std::byte* p, size_t bytes, unsigned char) { std::memset(p, 0xee, 7 * bytes); });
+      b.copy_from(a, 4);
+      size_t wrong = 0;
+      each(a, [&](std::byte* p, size_t bytes, unsigned char fill) {
+        for (size_t i = 0; i < 7 * bytes; ++i) wrong += p[i] != std::byte{fill};
+      });
+      each(b, [&](std::byte* p, size_t bytes, unsigned char fill) {
+        for (size_t i = 0; i < 7 * bytes; ++i)
+          wrong += p[i] != std::byte{i < 4 * bytes ? fill : static_cast<unsigned char>(0xee)};
+      });
+      CHECK(wrong == 0);
+    }
   }
-  CHECK(nn::KvCache::make({64, 64, 128}, nn::KvType::kF32, SIZE_MAX / 1024).status().code() == Code::kBudget);
+  CHECK(nn::KvCache::make({64, 64, 128, 128}, nn::KvType::kF32, SIZE_MAX / 1024).status().code() == Code::kBudget);
 }
 
 // A weight of floats, as it lies in memory.
@@ -198,7 +203,7 @@ TEST_CASE("grouped-query attention over two stretches of tokens against a plain 
     for (float& f : n) f *= 0.2f;  // scores of a few units: a softmax that is neither flat nor a single one
     std::vector<float> cos(kTokens * kDim / 2), sin(cos.size());
     for (size_t i = 0; i < kTokens; ++i) rope.angles(i, cos.data() + i * kDim / 2, sin.data() + i * kDim / 2);
-    nn::KvCache kv = value(nn::KvCache::make({1, kKvHeads, kDim}, nn::KvType::kF32, kTokens));
+    nn::KvCache kv = value(nn::KvCache::make({1, kKvHeads, kDim, kDim}, nn::KvType::kF32, kTokens));
     for (const auto& [first, rows] : {std::pair<size_t, size_t>{0, 38}, {38, 3}}) {
       const nn::Sequence sequence{&kv, 0, rows, first};
       const nn::Batch batch{{}, {&sequence, 1}, cos.data() + first * kDim / 2, sin.data() + first * kDim / 2};

@@ -11,7 +11,7 @@ enum : size_t { kBlock = KETTE_ATTEND_BLOCK, kTile = 6 };
 
 // Where a block's parts lie in AttendArgs::scratch.
 struct Scratch {
-  float* key;    // [head_dim][kBlock]
+  float* key;    // [key_dim][kBlock]
   float* value;  // [kBlock][value_stride]
   size_t value_stride;
   float* weight;   // [rows][kBlock]
@@ -21,9 +21,9 @@ struct Scratch {
 
 Scratch divide(const AttendArgs& a) {
   Scratch s;
-  s.value_stride = (a.head_dim + 7) / 8 * 8;
+  s.value_stride = (a.value_dim + 7) / 8 * 8;
   s.key = a.scratch;
-  s.value = s.key + kBlock * a.head_dim;
+  s.value = s.key + kBlock * a.key_dim;
   s.weight = s.value + kBlock * s.value_stride;
   s.largest = s.weight + a.rows * kBlock;
   s.sum = s.largest + a.rows;
@@ -36,26 +36,26 @@ __m256i load_dwords(const void* p, size_t n) {
 }
 
 // Eight keys' dims become rows of 8 keys. Keys from `n` on are zero and not read.
-void transpose_f32(const float* key, size_t head_dim, size_t n, float* out) {
-  for (size_t d = 0; d < head_dim; d += 8) {
-    const size_t dims = head_dim - d < 8 ? head_dim - d : 8;
+void transpose_f32(const float* key, size_t stride, size_t key_dim, size_t n, float* out) {
+  for (size_t d = 0; d < key_dim; d += 8) {
+    const size_t dims = key_dim - d < 8 ? key_dim - d : 8;
     __m256i v[8];
 #pragma GCC unroll 8
     for (size_t t = 0; t < 8; ++t)
-      v[t] = t < n ? load_dwords(key + t * head_dim + d, dims) : _mm256_setzero_si256();
+      v[t] = t < n ? load_dwords(key + t * stride + d, dims) : _mm256_setzero_si256();
     transpose(v);
     for (size_t i = 0; i < dims; ++i) _mm256_store_ps(out + (d + i) * kBlock, _mm256_castsi256_ps(v[i]));
   }
 }
 
 // As above from 16-bit numbers, transposed in pairs.
-void transpose_16bit(const uint16_t* key, KvType type, size_t head_dim, size_t n, float* out) {
-  for (size_t d = 0; d < head_dim; d += 16) {
-    const size_t pairs = head_dim - d < 16 ? (head_dim - d) / 2 : 8;
+void transpose_16bit(const uint16_t* key, size_t stride, KvType type, size_t key_dim, size_t n, float* out) {
+  for (size_t d = 0; d < key_dim; d += 16) {
+    const size_t pairs = key_dim - d < 16 ? (key_dim - d) / 2 : 8;
     __m256i v[8];
 #pragma GCC unroll 8
     for (size_t t = 0; t < 8; ++t)
-      v[t] = t < n ? load_dwords(key + t * head_dim + d, pairs) : _mm256_setzero_si256();
+      v[t] = t < n ? load_dwords(key + t * stride + d, pairs) : _mm256_setzero_si256();
     transpose(v);
     for (size_t i = 0; i < pairs; ++i) {
       __m256 even, odd;
@@ -76,11 +76,11 @@ void transpose_16bit(const uint16_t* key, KvType type, size_t head_dim, size_t n
 
 void load_keys(const AttendArgs& a, size_t from, size_t n, float* out) {
   for (size_t t = 0; t < kBlock; t += 8) {
-    const size_t valid = n > t ? n - t : 0, at = (from + t) * a.head_dim;
+    const size_t valid = n > t ? n - t : 0, at = (from + t) * a.key_stride;
     if (a.kv_type == KvType::kF32)
-      transpose_f32(static_cast<const float*>(a.key) + at, a.head_dim, valid, out + t);
+      transpose_f32(static_cast<const float*>(a.key) + at, a.key_stride, a.key_dim, valid, out + t);
     else
-      transpose_16bit(static_cast<const uint16_t*>(a.key) + at, a.kv_type, a.head_dim, valid, out + t);
+      transpose_16bit(static_cast<const uint16_t*>(a.key) + at, a.key_stride, a.kv_type, a.key_dim, valid, out + t);
   }
 }
 
@@ -92,9 +92,9 @@ __m128i load_narrow(const uint16_t* p, size_t n) {
 
 void load_values(const AttendArgs& a, size_t from, size_t n, const Scratch& s) {
   for (size_t t = 0; t < n; ++t) {
-    const size_t at = (from + t) * a.head_dim;
-    for (size_t d = 0; d < a.head_dim; d += 8) {
-      const size_t dims = a.head_dim - d;
+    const size_t at = (from + t) * a.value_stride;
+    for (size_t d = 0; d < a.value_dim; d += 8) {
+      const size_t dims = a.value_dim - d;
       __m256 v;
       if (a.kv_type == KvType::kF32) {
         v = load_first(static_cast<const float*>(a.value) + at + d, dims);
@@ -109,11 +109,11 @@ void load_values(const AttendArgs& a, size_t from, size_t n, const Scratch& s) {
 
 // weight[r][t] = q[r] . key[t] for R rows and 16 of the block's keys.
 template <int R>
-inline void scores(const float* q, size_t q_stride, const float* key, size_t head_dim, float* weight) {
+inline void scores(const float* q, size_t q_stride, const float* key, size_t key_dim, float* weight) {
   __m256 sum[R][2];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) sum[r][0] = sum[r][1] = _mm256_setzero_ps();
-  for (size_t d = 0; d < head_dim; ++d) {
+  for (size_t d = 0; d < key_dim; ++d) {
     const __m256 k0 = _mm256_load_ps(key + d * kBlock), k1 = _mm256_load_ps(key + d * kBlock + 8);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
@@ -189,13 +189,13 @@ inline void mix(const float* weight, const float* value, size_t value_stride, si
 }
 
 template <int R>
-inline void mix_rows(const float* weight, const Scratch& s, size_t head_dim, size_t from, size_t n,
+inline void mix_rows(const float* weight, const Scratch& s, size_t value_dim, size_t from, size_t n,
                      const float* shrink, float* out, size_t out_stride) {
   size_t d = 0;
-  for (; d + 16 <= head_dim; d += 16)
+  for (; d + 16 <= value_dim; d += 16)
     mix<R, 2>(weight, s.value + d, s.value_stride, from, n, shrink, out + d, out_stride, 8);
-  for (; d < head_dim; d += 8)
-    mix<R, 1>(weight, s.value + d, s.value_stride, from, n, shrink, out + d, out_stride, head_dim - d);
+  for (; d < value_dim; d += 8)
+    mix<R, 1>(weight, s.value + d, s.value_stride, from, n, shrink, out + d, out_stride, value_dim - d);
 }
 
 // R rows from `row` on over the block at position `from`.
@@ -204,8 +204,8 @@ void tile(const AttendArgs& a, const Scratch& s, size_t row, size_t from) {
   float* weight = s.weight + row * kBlock;
   float* out = a.out + row * a.out_stride;
   const float* q = a.q + row * a.q_stride;
-  scores<R>(q, a.q_stride, s.key, a.head_dim, weight);
-  scores<R>(q, a.q_stride, s.key + 16, a.head_dim, weight + 16);
+  scores<R>(q, a.q_stride, s.key, a.key_dim, weight);
+  scores<R>(q, a.q_stride, s.key + 16, a.key_dim, weight + 16);
   float shrink[R];
   size_t n[R], common = kBlock;
   for (size_t r = 0; r < R; ++r) {
@@ -214,12 +214,12 @@ void tile(const AttendArgs& a, const Scratch& s, size_t row, size_t from) {
     shrink[r] = n[r] == 0 ? 1.0f : soften(weight + r * kBlock, n[r], a.scale, s.largest + row + r, s.sum + row + r);
     common = n[r] < common ? n[r] : common;
   }
-  mix_rows<R>(weight, s, a.head_dim, 0, common, shrink, out, a.out_stride);
+  mix_rows<R>(weight, s, a.value_dim, 0, common, shrink, out, a.out_stride);
   // What some rows see beyond that: an unseen value must not count even as 0 * infinity.
   const float keep = 1.0f;
   for (size_t r = 0; r < R; ++r)
     if (n[r] > common)
-      mix_rows<1>(weight + r * kBlock, s, a.head_dim, common, n[r], &keep, out + r * a.out_stride, a.out_stride);
+      mix_rows<1>(weight + r * kBlock, s, a.value_dim, common, n[r], &keep, out + r * a.out_stride, a.out_stride);
 }
 
 using Tile = void (*)(const AttendArgs&, const Scratch&, size_t, size_t);
@@ -234,7 +234,7 @@ void attend(const AttendArgs& a) {
     positions = a.visible[row] > positions ? a.visible[row] : positions;
     s.largest[row] = -__builtin_inff();
     s.sum[row] = 0;
-    memset(a.out + row * a.out_stride, 0, a.head_dim * sizeof(float));
+    memset(a.out + row * a.out_stride, 0, a.value_dim * sizeof(float));
   }
   for (size_t from = 0; from < positions; from += kBlock) {
     const size_t n = positions - from < kBlock ? positions - from : kBlock;
@@ -244,10 +244,15 @@ void attend(const AttendArgs& a) {
       kTiles[(a.rows - row < kTile ? a.rows - row : kTile) - 1](a, s, row, from);
   }
   for (size_t row = 0; row < a.rows; ++row) {
+    if (a.largest != nullptr) {
+      a.largest[row] = s.largest[row];
+      a.sum[row] = s.sum[row];
+      continue;
+    }
     float* out = a.out + row * a.out_stride;
     const __m256 factor = _mm256_set1_ps(1.0f / s.sum[row]);
-    for (size_t d = 0; d < a.head_dim; d += 8)
-      store_first(out + d, a.head_dim - d, _mm256_mul_ps(load_first(out + d, a.head_dim - d), factor));
+    for (size_t d = 0; d < a.value_dim; d += 8)
+      store_first(out + d, a.value_dim - d, _mm256_mul_ps(load_first(out + d, a.value_dim - d), factor));
   }
 }
 

@@ -19,23 +19,29 @@ void attend(const AttendArgs& a) {
   for (size_t row = 0; row < a.rows; ++row) {
     const float* q = a.q + row * a.q_stride;
     float* out = a.out + row * a.out_stride;
-    for (size_t d = 0; d < a.head_dim; ++d) out[d] = 0;
+    for (size_t d = 0; d < a.value_dim; ++d) out[d] = 0;
     float largest = -INFINITY, sum = 0;
     for (size_t t = 0; t < a.visible[row]; ++t) {
       float score = 0;
-      for (size_t d = 0; d < a.head_dim; ++d) score += q[d] * element(a.key, a.kv_type, t * a.head_dim + d);
+      for (size_t d = 0; d < a.key_dim; ++d) score += q[d] * element(a.key, a.kv_type, t * a.key_stride + d);
       score *= a.scale;
       if (score > largest) {
         const float shrink = expf(largest - score);
         sum *= shrink;
-        for (size_t d = 0; d < a.head_dim; ++d) out[d] *= shrink;
+        for (size_t d = 0; d < a.value_dim; ++d) out[d] *= shrink;
         largest = score;
       }
       const float weight = expf(score - largest);
       sum += weight;
-      for (size_t d = 0; d < a.head_dim; ++d) out[d] += weight * element(a.value, a.kv_type, t * a.head_dim + d);
+      for (size_t d = 0; d < a.value_dim; ++d)
+        out[d] += weight * element(a.value, a.kv_type, t * a.value_stride + d);
     }
-    for (size_t d = 0; d < a.head_dim; ++d) out[d] /= sum;
+    if (a.largest != nullptr) {
+      a.largest[row] = largest;
+      a.sum[row] = sum;
+      continue;
+    }
+    for (size_t d = 0; d < a.value_dim; ++d) out[d] /= sum;
   }
 }
 
