@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "file/gguf_config.h"
+#include "file/gguf_deepseek.h"
 #include "file/gguf_names.h"
 #include "file/name_index.h"
 #include "file/printable.h"
@@ -33,7 +34,7 @@ struct Checkpoint::Impl {
       return error(Code::kUnsupported, "general.architecture: \"{}\", supported are {}", printable(*arch, 32),
                    gguf_architecture_list());
     }
-    architecture = row->hf;
+    architecture = row->gguf == "deepseek2" ? deepseek2_architecture(*gguf) : row->hf;
     chat_template = gguf->string("tokenizer.chat_template").value_or("");
     KETTE_ASSIGN(config, config_from_gguf(*gguf, *row));
     tensors.reserve(gguf->tensors().size());

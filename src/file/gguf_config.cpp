@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "file/gguf_deepseek.h"
+
 namespace kette {
 namespace {
 
@@ -106,8 +108,12 @@ Result<Config> config_from_gguf(const Gguf& gguf, const GgufArchitecture& archit
   if (!t.config.has("num_key_value_heads")) {
     KETTE_TRY(t.integer("attention.head_count", "num_key_value_heads").status());
   }
-  set_head_dim(gguf, t);
   KETTE_TRY(set_rope_scaling(gguf, t));
+  if (architecture.gguf == "deepseek2") {
+    KETTE_TRY(set_deepseek2(gguf, t.config));
+  } else {
+    set_head_dim(gguf, t);
+  }
 
   const GgufTensor* embedding = gguf.find("token_embd.weight");
   if (embedding != nullptr && embedding->shape.size() == 2) {

@@ -15,6 +15,8 @@ constexpr GgufArchitecture kArchitectures[] = {
     {.gguf = "qwen2moe", .hf = "Qwen2MoeForCausalLM", .experts = true},
     {.gguf = "qwen3", .hf = "Qwen3ForCausalLM"},
     {.gguf = "qwen3moe", .hf = "Qwen3MoeForCausalLM", .experts = true, .norm_topk_prob = true},
+    // Both generations; which one is told by the file's keys (gguf_deepseek.h).
+    {.gguf = "deepseek2", .hf = "DeepseekV2ForCausalLM", .experts = true},
 };
 
 using enum GgufConfigKey::Kind;
@@ -63,6 +65,15 @@ constexpr TensorName kLayerTensors[] = {
     {"attn_output", "self_attn.o_proj"},
     {"attn_q_norm", "self_attn.q_norm"},
     {"attn_k_norm", "self_attn.k_norm"},
+    {"attn_q_a", "self_attn.q_a_proj"},
+    {"attn_q_a_norm", "self_attn.q_a_layernorm"},
+    {"attn_q_b", "self_attn.q_b_proj"},
+    {"attn_kv_a_mqa", "self_attn.kv_a_proj_with_mqa"},
+    {"attn_kv_a_norm", "self_attn.kv_a_layernorm"},
+    {"attn_kv_b", "self_attn.kv_b_proj"},
+    // No Hugging Face tensors: kv_b_proj split in two, and each head of k_b transposed.
+    {"attn_k_b", "self_attn.k_b_proj"},
+    {"attn_v_b", "self_attn.v_b_proj"},
     {"ffn_norm", "post_attention_layernorm"},
     {"ffn_gate", "mlp.gate_proj"},
     {"ffn_up", "mlp.up_proj"},

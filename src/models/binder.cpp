@@ -111,6 +111,12 @@ nn::Weight Binder::matrix(const std::string& name, size_t rows, size_t cols) {
   return {format, bytes_of(*t), rows, cols};
 }
 
+nn::Weight Binder::stacked(const std::string& name, size_t n, size_t rows, size_t cols) {
+  const CheckpointTensor* t = tensor(name, std::array{n, rows, cols});
+  if (t == nullptr) return {};
+  return {find_format(t->type->name), bytes_of(*t), n * rows, cols};
+}
+
 std::vector<float> Binder::vector(const std::string& name, size_t n) {
   const CheckpointTensor* t = tensor(name, std::array{n});
   if (t == nullptr) return {};
@@ -214,16 +220,43 @@ nn::SwiGlu bind_swiglu(Binder& b, const std::string& prefix, size_t hidden_size,
           b.linear(prefix + ".down_proj", hidden_size, intermediate_size)};
 }
 
-std::vector<float> bind_rope(Binder& b, size_t head_dim) {
+namespace {
+
+// YaRN turns the softmax's temperature by scaling cosine and sine: by attention_factor, or by DeepSeek's two mscales
+// (where mscale_all_dim's part is on the softmax itself), or by m(1).
+nn::Rope bind_yarn(Binder& b, nn::Rope rope, double theta) {
+  nn::Yarn yarn{};
+  yarn.factor = b.real("rope_scaling.factor", 1e-3, 1e6);
+  yarn.beta_fast = b.real("rope_scaling.beta_fast", 1e-6, 1e6, 32.0);
+  yarn.beta_slow = b.real("rope_scaling.beta_slow", 1e-6, 1e6, 1.0);
+  const bool given = b.has("rope_scaling.original_max_position_embeddings");
+  yarn.original_max_position_embeddings =
+      b.real(given ? "rope_scaling.original_max_position_embeddings" : "max_position_embeddings", 1, 1e9);
+  b.require(theta > 1, "rope_theta: expected above 1 with yarn");
+  b.require(b.boolean("rope_scaling.truncate", true), "rope_scaling.truncate: false, expected true");
+  if (!b.status().ok()) return rope;
+  nn::scale_yarn(rope.inv_freq, theta, yarn);
+  const double all = b.real("rope_scaling.mscale_all_dim", 0, 1e3, 0.0);
+  double magnitude = nn::yarn_magnitude(yarn.factor, b.real("rope_scaling.mscale", 0, 1e3, 1.0));
+  if (all > 0) magnitude /= nn::yarn_magnitude(yarn.factor, all);
+  rope.magnitude = static_cast<float>(b.real("rope_scaling.attention_factor", 0, 1e6, magnitude));
+  return rope;
+}
+
+}  // namespace
+
+nn::Rope bind_rope(Binder& b, size_t head_dim) {
   b.require(!b.has("partial_rotary_factor"), "partial_rotary_factor: set, expected rotary over the whole head");
-  std::vector<float> inv_freq = nn::rope_frequencies(head_dim, b.real("rope_theta", 1e-3, 1e12, 10000.0));
+  const double theta = b.real("rope_theta", 1e-3, 1e12, 10000.0);
+  nn::Rope rope{nn::rope_frequencies(head_dim, theta)};
+  std::vector<float>& inv_freq = rope.inv_freq;
   if (b.has_tensor("model.rope_freqs.weight")) {
     const std::vector<float> divisors = b.vector("model.rope_freqs.weight", inv_freq.size());
     for (size_t i = 0; i < divisors.size(); ++i) {
       b.require(std::isfinite(divisors[i]) && divisors[i] > 0, "model.rope_freqs.weight: a divisor is not positive");
       inv_freq[i] /= divisors[i];
     }
-    return inv_freq;
+    return rope;
   }
   const std::string type = b.string("rope_scaling.rope_type", b.string("rope_scaling.type", "default"));
   if (type == "llama3") {
@@ -236,10 +269,13 @@ std::vector<float> bind_rope(Binder& b, size_t head_dim) {
   } else if (type == "linear") {
     const double factor = b.real("rope_scaling.factor", 1e-3, 1e6);
     for (float& f : inv_freq) f = static_cast<float>(static_cast<double>(f) / factor);
+  } else if (type == "yarn") {
+    return bind_yarn(b, std::move(rope), theta);
   } else {
-    b.require(type == "default" || type == "none", fmt::format("rope_scaling.type: {}, expected llama3 or linear", printable(type)));
+    b.require(type == "default" || type == "none",
+              fmt::format("rope_scaling.type: {}, expected llama3, linear or yarn", printable(type)));
   }
-  return inv_freq;
+  return rope;
 }
 
 }  // namespace kette

@@ -12,6 +12,8 @@
 #include "file/checkpoint.h"
 #include "nn/decoder_layer.h"
 #include "nn/embedding.h"
+#include "nn/mla_attention.h"
+#include "nn/rope.h"
 
 namespace kette {
 
@@ -34,6 +36,7 @@ struct BinderOptions {
   const kernels::Kernels* kernels;
   nn::Mode mode;
   bool map;  // use mapped bytes in place where the source can
+  nn::MlaForm mla_form = nn::MlaForm::kChosen;  // forced by tests and measurements
   // Called after each tensor with the bytes done; a Status that is not ok stops the binding.
   std::function<Status(uint64_t done)> progress;
 };
@@ -46,6 +49,8 @@ class Binder {
   Binder(const Checkpoint& checkpoint, WeightStore& store, BinderOptions options);
 
   const std::string& architecture() const { return checkpoint_.architecture(); }
+  nn::Mode mode() const { return options_.mode; }
+  nn::MlaForm mla_form() const { return options_.mla_form; }
 
   // Settings, under their config.json keys; 0, false or empty after a problem.
   bool has(std::string_view key) const { return checkpoint_.config().has(key); }
@@ -59,6 +64,8 @@ class Binder {
   // Tensors, by their full name; shapes as given or a problem.
   bool has_tensor(std::string_view name) const { return checkpoint_.find(name) != nullptr; }
   nn::Weight matrix(const std::string& name, size_t rows, size_t cols);
+  nn::Weight stacked(const std::string& name, size_t n, size_t rows, size_t cols);  // [n][rows][cols] as [n * rows][cols]
+  std::byte* own(size_t bytes) { return store_.add(bytes); }  // for what a model makes of its tensors
   std::vector<float> vector(const std::string& name, size_t n);
   nn::Linear linear(const std::string& prefix, size_t out, size_t in, Bias bias = Bias::kNo);
   nn::Linear linear(const nn::Weight& weight);  // without a bias
@@ -97,7 +104,7 @@ GqaSizes bind_gqa_sizes(Binder& binder);
 nn::GqaAttention bind_gqa(Binder& binder, const std::string& prefix, const GqaSizes& sizes, Bias qkv_bias,
                           QkNorm qk_norm);
 nn::SwiGlu bind_swiglu(Binder& binder, const std::string& prefix, size_t hidden_size, size_t intermediate_size);
-// rope_theta and rope_scaling (llama3, linear; rope_freqs.weight in GGUF).
-std::vector<float> bind_rope(Binder& binder, size_t head_dim);
+// rope_theta and rope_scaling (llama3, linear, yarn; rope_freqs.weight in GGUF).
+nn::Rope bind_rope(Binder& binder, size_t head_dim);
 
 }  // namespace kette

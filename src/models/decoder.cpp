@@ -14,7 +14,7 @@ class Decoder final : public Model {
     const float eps = bind_eps(b);
     KETTE_TRY(b.status());
 
-    rope_.inv_freq = bind_rope(b, parts.rotary_dim);
+    rope_ = bind_rope(b, parts.rotary_dim);
     embed_tokens_.weight = b.matrix("model.embed_tokens.weight", vocab_size, hidden_size);
     for (size_t i = 0; i < layers; ++i) {
       const std::string prefix = fmt::format("model.layers.{}", i);

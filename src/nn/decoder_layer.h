@@ -4,13 +4,14 @@
 #include <variant>
 
 #include "nn/gqa_attention.h"
+#include "nn/mla_attention.h"
 #include "nn/moe.h"
 #include "nn/rms_norm.h"
 #include "nn/swiglu.h"
 
 namespace kette::nn {
 
-using Attention = std::variant<GqaAttention>;
+using Attention = std::variant<GqaAttention, MlaAttention>;
 using FeedForward = std::variant<SwiGlu, Moe>;
 
 struct DecoderLayer {

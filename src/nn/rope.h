@@ -9,7 +9,7 @@ namespace kette::nn {
 
 struct Rope {
   std::vector<float> inv_freq;  // [head_dim / 2], radians per position
-  bool interleaved = false;     // pairs (x0, x1) (x2, x3) ... instead of (x[i], x[half + i])
+  float magnitude = 1;          // of cosine and sine (YaRN)
 
   // cos, sin: [half] each.
   void angles(size_t position, float* cos, float* sin) const;
@@ -22,5 +22,15 @@ std::vector<float> rope_frequencies(size_t head_dim, double theta);
 // (transformers modeling_rope_utils.py, _compute_llama3_parameters)
 void scale_llama3(std::span<float> inv_freq, double factor, double low_freq_factor, double high_freq_factor,
                   double original_max_position_embeddings);
+
+// YaRN (Peng et al. 2023): pairs that turn more than beta_fast times over the original context are kept, those that
+// turn less than beta_slow times are stretched by `factor`, those between blended.
+struct Yarn {
+  double factor, beta_fast, beta_slow, original_max_position_embeddings;
+};
+void scale_yarn(std::span<float> inv_freq, double theta, const Yarn& yarn);
+
+// m(mscale) = 0.1 mscale ln(factor) + 1: what YaRN multiplies the softmax's temperature by, in one of several places.
+double yarn_magnitude(double factor, double mscale);
 
 }  // namespace kette::nn

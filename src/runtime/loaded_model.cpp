@@ -161,7 +161,7 @@ Status LoadedModel::load_weights(const OpenOptions& options) {
   for (const CheckpointTensor& t : checkpoint_->tensors()) total += t.bytes;
   if (options.memory_budget > 0 && total > options.memory_budget)
     return error(Code::kBudget, "weights need {} bytes, the budget is {}", total, options.memory_budget);
-  BinderOptions binding{&runtime_->kernels, mode_, options.map, {}};
+  BinderOptions binding{&runtime_->kernels, mode_, options.map, options.mla_form, {}};
   binding.progress = [&](uint64_t done) -> Status {
     if (cancelled(options.cancel)) return error(Code::kCancelled, "loading was cancelled at {} of {} bytes", done, total);
     if (options.progress && !options.progress(done, total))

@@ -24,6 +24,7 @@ struct OpenOptions {
   bool map = true;
   std::string weight_type;     // empty: as stored
   uint64_t memory_budget = 0;  // 0: no limit
+  nn::MlaForm mla_form = nn::MlaForm::kChosen;  // forced by tests and measurements
   const CancelFlag* cancel = nullptr;
   std::function<bool(uint64_t done, uint64_t total)> progress;  // false stops
 };

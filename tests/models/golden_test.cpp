@@ -16,9 +16,11 @@ namespace {
 
 const std::vector<std::string> kDense = {"llama", "qwen2", "qwen3"};
 const std::vector<std::string> kExperts = {"qwen2moe", "qwen3moe"};
+const std::vector<std::string> kLatent = {"dsv2lite", "dsv3", "dsv3_k256"};
 const std::vector<std::string> kAll = [] {
   std::vector<std::string> all = kDense;
   all.insert(all.end(), kExperts.begin(), kExperts.end());
+  all.insert(all.end(), kLatent.begin(), kLatent.end());
   return all;
 }();
 

@@ -108,6 +108,21 @@ TEST_CASE("Llama 3.1's scaling keeps short waves, stretches long ones and blends
   CHECK(stretched > 0);
 }
 
+TEST_CASE("yarn keeps the pairs that turn often, stretches those that turn less than once, and blends between") {
+  const std::vector<float> plain = nn::rope_frequencies(64, 10000.0);
+  std::vector<float> scaled = plain;
+  nn::scale_yarn(scaled, 10000.0, {40.0, 32.0, 1.0, 4096.0});
+  // Over 4096 positions pair i turns 4096 / (2 pi 10000^(i / 32)) times: 32 times at i = 10.5, once at i = 22.5.
+  for (size_t i = 0; i < 32; ++i) {
+    CAPTURE(i);
+    if (i <= 10) CHECK(scaled[i] == plain[i]);
+    if (i > 10 && i < 23) CHECK((scaled[i] < plain[i] && scaled[i] > plain[i] / 40));
+    if (i >= 23) CHECK(scaled[i] == doctest::Approx(plain[i] / 40).epsilon(1e-6));
+  }
+  CHECK(nn::yarn_magnitude(40.0, 0.707) == doctest::Approx(1.26080));  // 0.0707 ln 40 + 1
+  CHECK(nn::yarn_magnitude(1.0, 1.0) == 1.0);
+}
+
 TEST_CASE("a KV cache keeps every layer, head, key and value apart, and copies its first positions") {
   for (const nn::KvType type : {nn::KvType::kF32, nn::KvType::kF16, nn::KvType::kBf16}) {
     for (const size_t value_dim : {10, 6, 0}) {

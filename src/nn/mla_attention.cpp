@@ -1,0 +1,206 @@
+#include "nn/mla_attention.h"
+
+#include <array>
+#include <cmath>
+#include <cstring>
+
+#include "nn/latent_attend.h"
+
+namespace kette::nn {
+namespace {
+
+// Expanding costs so much for each cached position, attending to latents so much more for each pair of a row and a
+// position, and absorbing for each row. Measured (DeepSeek-V2's 16 heads, AVX2, contexts of 0 to 4,096), expanding is
+// cheaper from rows * (positions + kRowCost) = kExpandRows * positions on.
+constexpr size_t kExpandRows = 140, kRowCost = 256;
+constexpr size_t kLeastExpandRows = 16;
+// The absorbed form takes rows in stretches of about so many (token, head) pairs, which bounds its scratch.
+constexpr size_t kAbsorbedPairs = 4096;
+// The expanded form rebuilds keys and values of so many heads and cached positions at a time.
+constexpr size_t kExpandHeads = 16, kExpandPositions = 512;
+constexpr size_t kExpandedRows = 64;  // rows of a task
+
+void widen(KvType type, const std::byte* from, size_t n, float* to) {
+  static const Format* const formats[] = {find_format("f32"), find_format("f16"), find_format("bf16")};
+  formats[static_cast<size_t>(type)]->decode(from, to, n);
+}
+
+}  // namespace
+
+void MlaAttention::add(Step& step, const Tensor& normed, const Batch& batch, size_t layer, const Tensor& x) const {
+  const Arena::Mark mark(step.arena);
+  const Tensor q = step.arena.tensor(x.rows, num_heads * head_dim());
+  const Tensor latent = step.arena.tensor(x.rows, key_dim());
+  if (query_latent) {
+    const Tensor q_latent = step.arena.tensor(x.rows, query_latent->q_a_proj.out());
+    multiply(step, std::array{Product{&query_latent->q_a_proj, normed, q_latent},
+                              Product{&kv_a_proj_with_mqa, normed, latent}});
+    query_latent->q_a_layernorm(step, q_latent, q_latent);
+    multiply(step, std::array{Product{&q_proj, q_latent, q}});
+  } else {
+    multiply(step, std::array{Product{&q_proj, normed, q}, Product{&kv_a_proj_with_mqa, normed, latent}});
+  }
+  rotate_and_store(step, batch, layer, q, latent);
+  const Tensor heads = step.arena.tensor(x.rows, num_heads * v_head_dim);
+  for (const Sequence& s : batch.sequences)
+    expands(step, s) ? attend_expanded(step, s, layer, q, heads) : attend_absorbed(step, s, layer, q, heads);
+  const Tensor y = step.arena.tensor(x.rows, x.cols);
+  multiply(step, std::array{Product{&o_proj, heads, y}});
+  add_rows(step, y, x);
+}
+
+bool MlaAttention::expands(const Step& step, const Sequence& s) const {
+  if (form != MlaForm::kChosen || k_expanded.empty()) return form == MlaForm::kExpanded;
+  const size_t positions = s.first_position + s.rows;
+  return step.mode == Mode::kFast && s.rows >= kLeastExpandRows &&
+         s.rows * (positions + kRowCost) >= kExpandRows * positions;
+}
+
+// The latent is normed, the shared key and every head's rotary part are turned, latent and key are cached.
+void MlaAttention::rotate_and_store(Step& step, const Batch& batch, size_t layer, const Tensor& q,
+                                    const Tensor& latent) const {
+  const auto rotate = rope_interleaved ? step.vector().rotate_interleaved : step.vector().rotate_half;
+  const size_t half = qk_rope_head_dim / 2;
+  for (const Sequence& s : batch.sequences) {
+    const size_t row_bytes = s.kv->shape().key_bytes(s.kv->type());
+    step.parallel_rows(s.rows, 4, [&](size_t first, size_t last) {
+      for (size_t i = s.first_row + first; i < s.first_row + last; ++i) {
+        const float* cos = batch.cos + i * half;
+        const float* sin = batch.sin + i * half;
+        for (size_t h = 0; h < num_heads; ++h) rotate(q.row(i) + h * head_dim() + qk_nope_head_dim, cos, sin, half);
+        float* row = latent.row(i);
+        step.vector().rms_norm(row, kv_a_layernorm.weight.data(), kv_a_layernorm.eps, kv_lora_rank, row);
+        rotate(row + kv_lora_rank, cos, sin, half);
+        store_row(step.vector(), s.kv->type(), row, key_dim(),
+                  s.kv->keys(layer, 0) + (s.first_position + i - s.first_row) * row_bytes);
+      }
+    });
+  }
+}
+
+void MlaAttention::attend_absorbed(Step& step, const Sequence& s, size_t layer, const Tensor& q,
+                                   const Tensor& heads) const {
+  const size_t stretch = std::max<size_t>(1, kAbsorbedPairs / num_heads);
+  for (size_t first = 0; first < s.rows; first += stretch) {
+    const Arena::Mark mark(step.arena);
+    const size_t rows = std::min(stretch, s.rows - first), pairs = rows * num_heads;
+    const Tensor part = q.slice(s.first_row + first, rows);
+    const Tensor seeking = step.arena.tensor(pairs, key_dim());  // (row, head): [latent, rope]
+    auto* products = step.arena.take<Product>(num_heads);
+    for (size_t h = 0; h < num_heads; ++h)
+      products[h] = {&k_absorbed[h],
+                     {part.data + h * head_dim(), rows, qk_nope_head_dim, part.stride},
+                     {seeking.row(h), rows, kv_lora_rank, num_heads * key_dim()}};
+    multiply(step, {products, num_heads});
+    auto* visible = step.arena.take<uint32_t>(pairs);
+    for (size_t p = 0; p < pairs; ++p) {
+      visible[p] = static_cast<uint32_t>(s.first_position + first + p / num_heads + 1);
+      std::memcpy(seeking.row(p) + kv_lora_rank,
+                  part.row(p / num_heads) + p % num_heads * head_dim() + qk_nope_head_dim,
+                  qk_rope_head_dim * sizeof(float));
+    }
+    const Tensor found = step.arena.tensor(pairs, kv_lora_rank);
+    attend_latents(step, {seeking.data, pairs, visible, s.kv->keys(layer, 0), s.kv->type(), key_dim(), kv_lora_rank,
+                          softmax_scale, found.data});
+    for (size_t h = 0; h < num_heads; ++h)
+      products[h] = {&v_proj[h],
+                     {found.row(h), rows, kv_lora_rank, num_heads * kv_lora_rank},
+                     {heads.row(s.first_row + first) + h * v_head_dim, rows, v_head_dim, heads.stride}};
+    multiply(step, {products, num_heads});
+  }
+}
+
+// Keys and values of some heads at cached positions, in float. rows: [positions, head_count * (head_dim + v_head_dim)],
+// a head's numbers being [nope, rope, value].
+void MlaAttention::expand(Step& step, const Tensor& latents, const std::byte* cached, KvType type, size_t first_head,
+                          size_t head_count, const Tensor& rows) const {
+  const size_t width = head_dim() + v_head_dim;
+  const Arena::Mark mark(step.arena);
+  auto* products = step.arena.take<Product>(2 * head_count);
+  for (size_t h = 0; h < head_count; ++h) {
+    float* to = rows.data + h * width;
+    products[2 * h] = {&k_expanded[first_head + h], latents, {to, rows.rows, qk_nope_head_dim, rows.stride}};
+    products[2 * h + 1] = {&v_proj[first_head + h], latents, {to + head_dim(), rows.rows, v_head_dim, rows.stride}};
+  }
+  multiply(step, {products, 2 * head_count});
+  const size_t element = type == KvType::kF32 ? 4 : 2;
+  step.parallel_rows(rows.rows, 16, [&](size_t first, size_t last) {
+    for (size_t t = first; t < last; ++t) {
+      float* key = rows.row(t) + qk_nope_head_dim;
+      widen(type, cached + (t * key_dim() + kv_lora_rank) * element, qk_rope_head_dim, key);
+      for (size_t h = 1; h < head_count; ++h) std::memcpy(key + h * width, key, qk_rope_head_dim * sizeof(float));
+    }
+  });
+}
+
+void MlaAttention::attend_expanded(Step& step, const Sequence& s, size_t layer, const Tensor& q,
+                                   const Tensor& heads) const {
+  const Arena::Mark mark(step.arena);
+  const KvType type = s.kv->type();
+  const size_t row_bytes = s.kv->shape().key_bytes(type), width = head_dim() + v_head_dim;
+  const size_t group = std::min(kExpandHeads, num_heads), blocks = (s.rows + kExpandedRows - 1) / kExpandedRows;
+  const Tensor latents = step.arena.tensor(kExpandPositions, kv_lora_rank);
+  const Tensor expanded = step.arena.tensor(kExpandPositions, group * width);
+  auto* largest = step.arena.take<float>(num_heads * s.rows);
+  auto* sum = step.arena.take<float>(num_heads * s.rows);
+  // Of each thread: what one block of positions adds to a task's rows.
+  std::vector<Partial> parts;
+  for (uint32_t i = 0; i < step.executor.width(); ++i)
+    parts.push_back({step.arena.take<float>(kExpandedRows * v_head_dim), step.arena.take<float>(kExpandedRows),
+                     step.arena.take<float>(kExpandedRows)});
+  std::vector<float*> scratch;
+  for (uint32_t i = 0; i < step.executor.width(); ++i)
+    scratch.push_back(step.arena.take<float>(KETTE_ATTEND_SCRATCH(head_dim(), v_head_dim, kExpandedRows)));
+  const size_t positions = s.first_position + s.rows;
+  for (size_t from = 0; from < positions; from += kExpandPositions) {
+    const size_t n = std::min(kExpandPositions, positions - from);
+    const std::byte* cached = s.kv->keys(layer, 0) + from * row_bytes;
+    step.parallel_rows(n, 16, [&](size_t first, size_t last) {
+      for (size_t t = first; t < last; ++t) widen(type, cached + t * row_bytes, kv_lora_rank, latents.row(t));
+    });
+    for (size_t first_head = 0; first_head < num_heads; first_head += group) {
+      const size_t head_count = std::min(group, num_heads - first_head);
+      expand(step, latents.slice(0, n), cached, type, first_head, head_count, expanded.slice(0, n));
+      step.executor.parallel_for(static_cast<uint32_t>(blocks * head_count), [&](uint32_t i, uint32_t worker) {
+        const size_t h = i % head_count, first = (blocks - 1 - i / head_count) * kExpandedRows;
+        const size_t rows = std::min(kExpandedRows, s.rows - first);
+        uint32_t visible[kExpandedRows];
+        for (size_t r = 0; r < rows; ++r) {
+          const size_t sees = s.first_position + first + r + 1;
+          visible[r] = static_cast<uint32_t>(sees <= from ? 0 : std::min(sees - from, n));
+        }
+        const size_t at = (first_head + h) * s.rows + first;
+        const auto out = [&](size_t r) {
+          return Partial{heads.row(s.first_row + first + r) + (first_head + h) * v_head_dim, largest + at + r,
+                         sum + at + r};
+        };
+        const Partial& part = parts[worker];
+        kernels::AttendArgs args{};
+        args.q = q.row(s.first_row + first) + (first_head + h) * head_dim();
+        args.q_stride = q.stride;
+        args.visible = visible;
+        args.rows = rows;
+        args.key = expanded.data + h * width;
+        args.value = expanded.data + h * width + head_dim();
+        args.key_stride = args.value_stride = expanded.stride;
+        args.kv_type = KvType::kF32;
+        args.key_dim = head_dim();
+        args.value_dim = v_head_dim;
+        args.scale = softmax_scale;
+        args.out = from == 0 ? out(0).out : part.out;
+        args.out_stride = from == 0 ? heads.stride : v_head_dim;
+        args.scratch = scratch[worker];
+        args.largest = from == 0 ? out(0).largest : part.largest;
+        args.sum = from == 0 ? out(0).sum : part.sum;
+        step.vector().attend(args);
+        for (size_t r = 0; r < rows; ++r) {
+          if (from > 0 && visible[r] > 0)
+            merge({part.out + r * v_head_dim, part.largest + r, part.sum + r}, v_head_dim, out(r));
+          if (from + n == positions) finish(out(r), v_head_dim);
+        }
+      });
+    }
+  }
+}
+
+}  // namespace kette::nn
