@@ -119,6 +119,8 @@ static void test_signals(void) {
   size_t i, n;
   sigset_t before, after;
   kette_runtime* runtime;
+  sigemptyset(&before); /* the system fills only its own part */
+  sigemptyset(&after);
   pthread_sigmask(SIG_SETMASK, NULL, &before);
   runtime = new_runtime(3);
   pthread_sigmask(SIG_SETMASK, NULL, &after);
