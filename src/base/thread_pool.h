@@ -42,7 +42,7 @@ struct ThreadPoolOptions {
   uint32_t n_threads = 0;  // the caller's included; 0: the physical cores of `cpus` that this process may use
   uint32_t spin_us = 20;   // how long a worker inside a step waits awake before it parks
   int32_t nice = 0;        // how much less urgent than the creating thread the workers are, 0 to 19; best effort
-  CpuMask cpus;            // where the workers run
+  CpuMask cpus = {};       // where the workers run
 };
 
 // Kette's own pool: n - 1 threads, parked between steps (no CPU used while idle), deaf to signals. If the system refuses
