@@ -46,10 +46,6 @@ inline int truncate_to(float value, int most) {
   const int32_t low = bits > 0 ? bits : 0;
   return static_cast<int>(std::bit_cast<float>(low < most_bits ? low : most_bits));
 }
-inline int truncate_to(double value, int most) {
-  const double low = value > 0.0 ? value : 0.0;
-  return static_cast<int>(low < most ? low : most);
-}
 
 // The number of largest magnitude, the first if several; 0 for zeros.
 inline float peak_of(const float* x, size_t n) {

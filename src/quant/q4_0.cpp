@@ -23,10 +23,10 @@ void encode(const float* in, std::byte* blocks, size_t n) {
     const float* x = in + i;
     // The number of largest magnitude becomes the lowest level exactly, whatever its sign.
     const float d = peak_of(x, kNumbers) / -8.0f;
-    const double inv = inverse(d);
+    const float inv = inverse(d);
     store_f16(d, blocks);
-    // In double, as the reference's result depends on x * inv not being rounded before 8.5 is added.
-    const auto level = [&](float v) { return truncate_to(static_cast<double>(v) * inv + 8.5, 15); };
+    // The product is rounded before 8.5 is added, as in the reference: numbers halfway between two levels depend on it.
+    const auto level = [inv](float v) { return truncate_to(v * inv + 8.5f, 15); };
     for (size_t j = 0; j < 16; ++j)
       blocks[2 + j] = static_cast<std::byte>(level(x[j]) | level(x[j + 16]) << 4);
   }

@@ -25,10 +25,11 @@ void encode(const float* in, std::byte* blocks, size_t n) {
     const float* x = in + i;
     // The number of largest magnitude becomes the lowest level exactly, whatever its sign.
     const float d = peak_of(x, kNumbers) / -16.0f;
-    const double inv = inverse(d);
+    const float inv = inverse(d);
     Bytes<kNumbers> q;
-    // In double, as the reference's result depends on x * inv not being rounded before 16.5 is added.
-    for (size_t j = 0; j < kNumbers; ++j) q[j] = static_cast<uint8_t>(truncate_to(static_cast<double>(x[j]) * inv + 16.5, 31));
+    // The product is rounded before 16.5 is added, as in the reference: numbers halfway between two levels depend on it.
+    const auto level = [inv](float v) { return truncate_to(v * inv + 16.5f, 31); };
+    for (size_t j = 0; j < kNumbers; ++j) q[j] = static_cast<uint8_t>(level(x[j]));
     store_f16(d, blocks);
     store(split_fifth_bits(q, blocks + 6), blocks + 2);
   }
