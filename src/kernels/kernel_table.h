@@ -10,6 +10,8 @@
 
 namespace kette::kernels {
 
+#define KETTE_TILE 128
+
 // One activation vector in the forms that dot kernels read. Which are filled is said by the kernel's row.
 struct Activation {
   const float* f32;    // [k]
@@ -32,6 +34,11 @@ struct DotArgs {
   // Of the weight's format, for kernels that take any.
   void (*decode)(const std::byte* blocks, float* out, size_t n);
   size_t block_size, block_bytes;
+  // A factor for each tile of KETTE_TILE x KETTE_TILE weights, or nullptr; of kernels for any format and for fp8. Tiles begin at the whole weight's first row,
+  // of which `weight` points at row `first_row`.
+  const float* tile_scale = nullptr;  // [ceil(rows of the whole / KETTE_TILE)][tile_stride]
+  size_t tile_stride = 0;             // ceil(k / KETTE_TILE)
+  size_t first_row = 0;
 };
 using Dot = void (*)(const DotArgs&);
 

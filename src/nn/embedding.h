@@ -15,7 +15,7 @@ struct Embedding {
   void operator()(Step& step, std::span<const int32_t> tokens, const Tensor& x) const {
     step.parallel_rows(tokens.size(), 16, [&](size_t first, size_t last) {
       for (size_t i = first; i < last; ++i)
-        weight.format->decode(weight.row(static_cast<size_t>(tokens[i])), x.row(i), weight.cols);
+        weight.decode(static_cast<size_t>(tokens[i]), 0, weight.cols, x.row(i));
     });
   }
 };

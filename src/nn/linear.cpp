@@ -111,19 +111,11 @@ void add_bias(Step& step, const Linear& linear, size_t first, const Tensor& y) {
 
 // Columns [first, first + y.cols) of the result's rows [row, row + y.rows) -> y.
 void multiply_by_dot(const Linear& linear, const Input& input, size_t row, size_t first, const Tensor& y) {
-  const Weight& w = linear.weight;
-  kernels::DotArgs args{};
-  args.weight = reinterpret_cast<const uint8_t*>(w.row(first));
-  args.row_bytes = w.format->row_bytes(w.cols);
-  args.rows = y.cols;
-  args.k = w.cols;
+  kernels::DotArgs args = linear.weight.dot_args(first, y.cols);
   args.x = input.forms + row;
   args.m = y.rows;
   args.y = y.data;
   args.y_stride = y.stride;
-  args.decode = w.format->decode;
-  args.block_size = w.format->block_size;
-  args.block_bytes = w.format->block_bytes;
   linear.dot->run(args);
 }
 
@@ -135,7 +127,7 @@ void fill_panel(Step& step, const Weight& w, size_t first, size_t last, size_t k
     for (size_t r = 0; r < 16; ++r) {
       float* row = scratch.rows.data() + r * kPanelDepth;
       if (first + group + r < last) {
-        w.format->decode(w.row(first + group + r) + w.format->row_bytes(k0), row, stored);
+        w.decode(first + group + r, k0, stored, row);
         std::fill(row + stored, row + n, 0.0f);
       } else {
         std::fill(row, row + n, 0.0f);
@@ -199,6 +191,31 @@ void multiply_piece(Step& step, const Job& job, size_t first, size_t last, float
 }
 
 }  // namespace
+
+void Weight::decode(size_t row, size_t from, size_t n, float* out) const {
+  format->decode(this->row(row) + format->row_bytes(from), out, n);
+  if (tile_scale == nullptr) return;
+  const float* scale = tile_scale + (first_row + row) / kTile * tile_cols();
+  for (size_t i = 0; i < n;) {
+    const size_t tile = (from + i) / kTile, end = std::min(n, (tile + 1) * kTile - from);
+    for (; i < end; ++i) out[i] *= scale[tile];
+  }
+}
+
+kernels::DotArgs Weight::dot_args(size_t first, size_t n) const {
+  kernels::DotArgs args{};
+  args.weight = reinterpret_cast<const uint8_t*>(row(first));
+  args.row_bytes = format->row_bytes(cols);
+  args.rows = n;
+  args.k = cols;
+  args.decode = format->decode;
+  args.block_size = format->block_size;
+  args.block_bytes = format->block_bytes;
+  args.tile_scale = tile_scale;
+  args.tile_stride = tile_cols();
+  args.first_row = first_row + first;
+  return args;
+}
 
 Linear make_linear(const Weight& weight, std::vector<float> bias, const kernels::Kernels& kernels, Mode mode) {
   // bfloat16 has fewer bits than plain half and float weights: those are multiplied as float.

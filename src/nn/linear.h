@@ -14,11 +14,25 @@ namespace kette::nn {
 
 // A matrix in its stored format. The bytes belong to the model.
 struct Weight {
+  static constexpr size_t kTile = KETTE_TILE;
+
   const Format* format = nullptr;
   const std::byte* data = nullptr;  // [rows][format->row_bytes(cols)]
   size_t rows = 0, cols = 0;
+  // A factor for each tile of kTile x kTile numbers, those at the edges partial: [ceil(rows / kTile)][tile_cols()].
+  // nullptr: none.
+  const float* tile_scale = nullptr;
+  size_t first_row = 0;  // of the matrix that the tiles are of, where this is a stretch of its rows
 
   const std::byte* row(size_t i) const { return data + i * format->row_bytes(cols); }
+  size_t tile_cols() const { return (cols + kTile - 1) / kTile; }
+  // Rows [first, first + n).
+  Weight slice(size_t first, size_t n) const { return {format, row(first), n, cols, tile_scale, first_row + first}; }
+  // Numbers [from, from + n) of a row, both multiples of the format's block. All that reads a weight as floats, but for
+  // the dot kernels, goes through this.
+  void decode(size_t row, size_t from, size_t n, float* out) const;
+  // What a dot kernel must know of rows [first, first + n); the caller adds x, m and y.
+  kernels::DotArgs dot_args(size_t first, size_t n) const;
 };
 
 struct Linear {

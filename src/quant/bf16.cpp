@@ -20,6 +20,6 @@ void encode(const float* in, std::byte* blocks, size_t n) {
 
 }  // namespace
 
-const Format format_bf16 = {"bf16", 30, 1, 2, decode, encode};
+const Format format_bf16 = {"bf16", 30, 1, 2, decode, encode, "BF16"};
 
 }  // namespace kette

@@ -31,6 +31,6 @@ void encode(const float* in, std::byte* blocks, size_t n) {
 
 }  // namespace
 
-const Format format_f16 = {"f16", 1, 1, 2, decode, encode};
+const Format format_f16 = {"f16", 1, 1, 2, decode, encode, "F16"};
 
 }  // namespace kette

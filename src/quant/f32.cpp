@@ -14,6 +14,6 @@ void encode(const float* in, std::byte* blocks, size_t n) {
 
 }  // namespace
 
-const Format format_f32 = {"f32", 0, 1, 4, decode, encode};
+const Format format_f32 = {"f32", 0, 1, 4, decode, encode, "F32"};
 
 }  // namespace kette

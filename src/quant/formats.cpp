@@ -24,7 +24,7 @@ const Format* find_format(std::string_view name) {
 
 const Format* find_format(uint32_t ggml_type) {
   for (const Format* format : kFormats)
-    if (format->ggml_type == ggml_type) return format;
+    if (format->ggml_type == ggml_type && ggml_type != kNoGgmlFormat) return format;
   return nullptr;
 }
 

@@ -103,6 +103,24 @@ TEST_CASE("decode of every half and bfloat16 equals the scalar conversion") {
   CHECK(brain[0x3f80] == 1.0f);
 }
 
+TEST_CASE("every fp8 byte decodes as the reference table has it, and encodes back") {
+  const std::vector<float> table = test::load_npy(dequant_folder() / "fp8_e4m3fn_table.f32.npy").floats();
+  std::vector<std::byte> all(256 + 5);  // not a multiple of the vector loop's run
+  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::byte>(i & 0xff);
+  const std::vector<float> out = decode(*find_format("fp8_e4m3"), all);
+  REQUIRE(table.size() == 256);
+  std::vector<float> expected = table;
+  expected.insert(expected.end(), table.begin(), table.begin() + 5);
+  CHECK(first_difference(out, expected) == out.size());
+  CHECK(std::isnan(out[0x7f]));
+  CHECK(std::isnan(out[0xff]));
+  CHECK(encode(*find_format("fp8_e4m3"), out) == all);
+  // Halfway between two neighbours: the one whose last bit is zero. Beyond the largest, past the middle: the largest.
+  const std::vector<float> halves = {1.0625f, 1.1875f, 0x1p-10f, 0x3p-10f, 0x1.fp-7f, 440.0f, 465.0f, 1e30f, -1e30f};
+  const std::vector<float> rounded = {1.0f, 1.25f, 0.0f, 0x1p-8f, 0x1p-6f, 448.0f, 448.0f, 448.0f, -448.0f};
+  CHECK(decode(*find_format("fp8_e4m3"), encode(*find_format("fp8_e4m3"), halves)) == rounded);
+}
+
 TEST_CASE("encode equals the reference quantiser byte for byte") {
   const std::vector<float> input = test::load_npy(dequant_folder() / "quant_input.f32.npy").floats();
   for (const char* name : {"f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0"}) {
@@ -121,7 +139,7 @@ TEST_CASE("ids and sizes equal the reference index") {
   for (const Format* format : formats()) {
     INFO(format->name);
     CHECK(find_format(format->name) == format);
-    CHECK(find_format(format->ggml_type) == format);
+    CHECK(find_format(format->ggml_type) == (format->ggml_type == kNoGgmlFormat ? nullptr : format));
     CHECK(format->row_bytes(size_t{4} * format->block_size) == size_t{4} * format->block_bytes);
     if (format->block_size == 1) continue;
     const auto& entry = index["types"][upper(format->name)];
@@ -150,6 +168,7 @@ double error_bound(std::string_view name, double low, double high) {
   if (name == "f32") return 0;
   if (name == "f16") return half_error(peak);
   if (name == "bf16") return 0x1p-8 * peak;
+  if (name == "fp8_e4m3") return std::max({0x1p-4 * std::min(peak, 448.0), 0x1p-10, peak - 448});
   if (name == "q4_0") return peak / 8 + 8 * half_error(peak / 8) + slack;
   if (name == "q5_0") return peak / 16 + 16 * half_error(peak / 16) + slack;
   if (name == "q4_1") return range / 30 + 15 * half_error(range / 15) + half_error(low) + slack;

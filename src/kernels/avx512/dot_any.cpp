@@ -22,6 +22,12 @@ __m512 dot_piece(const float* w, const float* x, size_t n) {
   return _mm512_add_ps(_mm512_add_ps(sum[0], sum[1]), _mm512_add_ps(sum[2], sum[3]));
 }
 
+// The factors of a row's tiles, for weights [n] from column k on.
+void scale_tiles(const DotArgs& a, size_t row, size_t k, size_t n, float* weight) {
+  const float* scale = a.tile_scale + (a.first_row + row) / KETTE_TILE * a.tile_stride;
+  for (size_t j = 0; j < n; ++j) weight[j] *= scale[(k + j) / KETTE_TILE];
+}
+
 }  // namespace
 
 void dot_any(const DotArgs& a) {
@@ -34,6 +40,7 @@ void dot_any(const DotArgs& a) {
     for (size_t k = 0; k < a.k; k += piece) {
       const size_t n = a.k - k < piece ? a.k - k : piece;
       a.decode(reinterpret_cast<const std::byte*>(blocks), weight, n);
+      if (a.tile_scale != nullptr) scale_tiles(a, row, k, n, weight);
       blocks += n / a.block_size * a.block_bytes;
       for (size_t i = 0; i < a.m; ++i) sum[i] = _mm512_add_ps(sum[i], dot_piece(weight, a.x[i].f32 + k, n));
     }

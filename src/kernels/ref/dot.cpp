@@ -2,6 +2,15 @@
 #include "kernels/kernel_table.h"
 
 namespace kette::kernels::ref {
+namespace {
+
+// The factors of a row's tiles, for weights [n] from column k on.
+void scale_tiles(const DotArgs& a, size_t row, size_t k, size_t n, float* weight) {
+  const float* scale = a.tile_scale + (a.first_row + row) / KETTE_TILE * a.tile_stride;
+  for (size_t j = 0; j < n; ++j) weight[j] *= scale[(k + j) / KETTE_TILE];
+}
+
+}  // namespace
 
 void dot_any(const DotArgs& a) {
   constexpr size_t kPiece = 256, kMaxColumns = 16;
@@ -13,6 +22,7 @@ void dot_any(const DotArgs& a) {
     for (size_t k = 0; k < a.k; k += piece) {
       const size_t n = a.k - k < piece ? a.k - k : piece;
       a.decode(reinterpret_cast<const std::byte*>(blocks), weight, n);
+      if (a.tile_scale != nullptr) scale_tiles(a, row, k, n, weight);
       blocks += n / a.block_size * a.block_bytes;
       for (size_t i = 0; i < a.m; ++i) {
         const float* x = a.x[i].f32 + k;
