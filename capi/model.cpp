@@ -107,7 +107,7 @@ kette_status kette_model_probe(kette_runtime* runtime, const char* utf8_path, co
     KETTE_TRY(require_live(runtime, "runtime"));
     KETTE_TRY(require(utf8_path, "utf8_path"));
     KETTE_TRY(require(json, "json"));
-    KETTE_ASSIGN(std::string info, kette::LoadedModel::probe(open.files, utf8_path));
+    KETTE_ASSIGN(std::string info, kette::LoadedModel::probe(open.files, utf8_path, open.options));
     *json = make_buf(std::move(info));
     return KETTE_OK;
   });

@@ -5,6 +5,7 @@
 #include "file/gguf_config.h"
 #include "file/gguf_deepseek.h"
 #include "file/gguf_names.h"
+#include "file/hf_directory.h"
 #include "file/name_index.h"
 #include "file/printable.h"
 
@@ -12,8 +13,9 @@ namespace kette {
 
 struct Checkpoint::Impl {
   std::optional<Gguf> gguf;
+  std::vector<std::unique_ptr<Source>> files;  // of a Hugging Face checkpoint
   std::string architecture, chat_template, name;
-  Config config;
+  Config config, generation;
   std::vector<CheckpointTensor> tensors;
   NameIndex by_name;  // of tensors
   uint64_t file_bytes = 0;
@@ -42,6 +44,10 @@ struct Checkpoint::Impl {
       tensors.push_back({canonical_tensor_name(t.name, row->gguf), t.type, t.shape, t.bytes, &gguf->shard(t.shard), t.offset,
                          row->interleaved_qk && is_qk_projection(t.name)});
     }
+    return index();
+  }
+
+  Status index() {
     if (const auto twice = by_name.build(tensors.size(), name_at())) {
       return error(Code::kCorrupt, "two tensors mean {}", printable(name_at()(*twice), 96));
     }
@@ -58,8 +64,25 @@ Result<Checkpoint> Checkpoint::from_gguf(Gguf gguf) {
   return Checkpoint(std::move(impl));
 }
 
+Result<Checkpoint> Checkpoint::from_hf(const OpenSibling& open, const std::string& weights, std::string name,
+                                       std::span<const SafetensorsType> types) {
+  auto impl = std::make_unique<Impl>();
+  auto read = read_hf_weights(open, weights, types);
+  if (!read.ok()) return std::move(read).status().within(file_label(name));
+  impl->name = std::move(name);
+  impl->architecture = std::move(read->architecture);
+  impl->config = std::move(read->config);
+  impl->generation = std::move(read->generation);
+  impl->tensors = std::move(read->tensors);
+  impl->files = std::move(read->files);
+  for (const auto& file : impl->files) impl->file_bytes += file->size();
+  if (Status status = impl->index(); !status.ok()) return std::move(status).within(file_label(impl->name));
+  return Checkpoint(std::move(impl));
+}
+
 const std::string& Checkpoint::architecture() const { return impl_->architecture; }
 const Config& Checkpoint::config() const { return impl_->config; }
+const Config& Checkpoint::generation() const { return impl_->generation; }
 std::span<const CheckpointTensor> Checkpoint::tensors() const { return impl_->tensors; }
 const Gguf* Checkpoint::gguf() const { return impl_->gguf ? &*impl_->gguf : nullptr; }
 const std::string& Checkpoint::chat_template() const { return impl_->chat_template; }

@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "file/config.h"
 #include "file/gguf.h"
+#include "file/safetensors.h"
 #include "file/source.h"
 
 namespace kette {
@@ -33,15 +34,20 @@ class Checkpoint {
  public:
   // Translate an opened GGUF. Refuses an architecture it has no names for, by name.
   static Result<Checkpoint> from_gguf(Gguf gguf);
+  // A directory as Hugging Face publishes models, see hf_directory.h. `name` is for messages.
+  static Result<Checkpoint> from_hf(const OpenSibling& open, const std::string& weights, std::string name,
+                                    std::span<const SafetensorsType> types);
 
   // "LlamaForCausalLM": the first of config.json's `architectures`.
   const std::string& architecture() const;
   const Config& config() const;
+  // The settings of generation_config.json; empty for a GGUF.
+  const Config& generation() const;
   const CheckpointTensor* find(std::string_view name) const;
   std::span<const CheckpointTensor> tensors() const;
   // The vocabulary's home: GGUF metadata, or nullptr for a checkpoint with a tokenizer.json.
   const Gguf* gguf() const;
-  // The chat template's source; empty if the file has none.
+  // The chat template of a GGUF; empty if it has none. (A directory's is among its texts.)
   const std::string& chat_template() const;
   const std::string& name() const;  // of the file, for messages
   uint64_t file_bytes() const;      // all files together

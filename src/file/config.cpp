@@ -96,4 +96,18 @@ Result<std::vector<double>> Config::reals(std::string_view key) const {
   return out;
 }
 
+Result<std::vector<std::string>> Config::strings(std::string_view key) const {
+  const Value* v = value(key);
+  if (const auto* list = std::get_if<std::vector<std::string>>(v)) return *list;
+  if (const auto* s = std::get_if<std::string>(v)) return std::vector<std::string>{*s};
+  return v == nullptr ? missing(key, "strings") : unexpected(key, *v, "strings");
+}
+
+std::vector<std::pair<std::string, Config::Value>> Config::under(std::string_view prefix) const {
+  std::vector<std::pair<std::string, Value>> out;
+  for (auto it = values_.lower_bound(prefix); it != values_.end() && it->first.starts_with(prefix); ++it)
+    out.emplace_back(it->first, it->second);
+  return out;
+}
+
 }  // namespace kette

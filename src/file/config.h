@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -33,6 +34,10 @@ class Config {
   Result<std::string> string(std::string_view key, std::optional<std::string> fallback = std::nullopt) const;
   Result<std::vector<int64_t>> integers(std::string_view key) const;  // a single integer is a list of one
   Result<std::vector<double>> reals(std::string_view key) const;
+  Result<std::vector<std::string>> strings(std::string_view key) const;  // a single string is a list of one
+
+  // Copies of all entries whose key begins with `prefix`.
+  std::vector<std::pair<std::string, Value>> under(std::string_view prefix) const;
 
  private:
   const Value* value(std::string_view key) const;  // nullptr if absent

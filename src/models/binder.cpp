@@ -11,6 +11,8 @@ namespace {
 
 constexpr size_t kProblemsShown = 8;
 
+StoredType stored_type(const Format& f) { return {f.name, f.ggml_type, f.block_size, f.block_bytes}; }
+
 std::string shape_text(std::span<const uint64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 }  // namespace
@@ -22,18 +24,23 @@ uint64_t WeightStore::bytes() const {
 }
 
 std::span<const StoredType> stored_types() {
-  constexpr size_t kMost = 64;
-  struct Types {
-    StoredType rows[kMost];
-    size_t count = 0;
-  };
-  static const Types types = [] {
-    Types t;
+  static const std::vector<StoredType> types = [] {
+    std::vector<StoredType> rows;
     for (const Format* f : formats())
-      if (t.count < kMost) t.rows[t.count++] = {f->name, f->ggml_type, f->block_size, f->block_bytes};
-    return t;
+      if (f->ggml_type != kNoGgmlFormat) rows.push_back(stored_type(*f));
+    return rows;
   }();
-  return {types.rows, types.count};
+  return types;
+}
+
+std::span<const SafetensorsType> safetensors_types() {
+  static const std::vector<SafetensorsType> types = [] {
+    std::vector<SafetensorsType> rows;
+    for (const Format* f : formats())
+      if (!f->safetensors.empty()) rows.push_back({f->safetensors, stored_type(*f)});
+    return rows;
+  }();
+  return types;
 }
 
 Binder::Binder(const Checkpoint& checkpoint, WeightStore& store, BinderOptions options)
@@ -80,6 +87,9 @@ const CheckpointTensor* Binder::tensor(const std::string& name, std::span<const 
   } else if (t->shape != expected) {
     problem(fmt::format("{}: shape {}, expected {}", name, shape_text(t->shape), shape_text(expected)));
     return nullptr;
+  } else if (find_format(t->type->name) == nullptr) {
+    problem(fmt::format("{}: stored as {}, which is no weight format", name, t->type->name));
+    return nullptr;
   }
   return t;
 }
@@ -97,8 +107,12 @@ const std::byte* Binder::bytes_of(const CheckpointTensor& t) {
   }
   bound_.emplace(&t, bytes);
   done_ += t.bytes;
-  if (options_.progress) failed_ = options_.progress(done_);
-  return failed_.ok() ? bytes : nullptr;
+  return advance(done_) ? bytes : nullptr;
+}
+
+bool Binder::advance(uint64_t done) {
+  if (options_.progress) failed_ = options_.progress(done);
+  return failed_.ok();
 }
 
 nn::Weight Binder::matrix(const std::string& name, size_t rows, size_t cols) {
@@ -106,9 +120,78 @@ nn::Weight Binder::matrix(const std::string& name, size_t rows, size_t cols) {
   const CheckpointTensor* found = checkpoint_.find(name);
   const bool vector = rows == 1 && found != nullptr && found->shape.size() == 1;
   const CheckpointTensor* t = vector ? tensor(name, std::array{cols}) : tensor(name, std::array{rows, cols});
-  if (t == nullptr) return {};
-  const Format* format = find_format(t->type->name);
-  return {format, bytes_of(*t), rows, cols};
+  return t == nullptr ? nn::Weight{} : weight_of(*t, rows, cols);
+}
+
+nn::Weight Binder::weight_of(const CheckpointTensor& t, size_t rows, size_t cols) {
+  nn::Weight weight{find_format(t.type->name), nullptr, rows, cols};
+  // Of weights whose numbers alone say little, the factors lie beside them.
+  const std::string scales = t.name + "_scale_inv";
+  if (weight.format->name != "fp8_e4m3") {
+    require(!has_tensor(scales), fmt::format("{}: scales of weights stored as {}, expected fp8_e4m3", scales, t.type->name));
+  } else if (has_tensor(scales)) {
+    weight.tile_scale = tile_scales(scales, rows, cols);
+    if (weight.tile_scale == nullptr) return {};
+  } else {
+    problem(fmt::format("{}: missing, expected the scales of fp8 weights", scales));
+    return {};
+  }
+  const bool tied = has("tie_word_embeddings") && boolean("tie_word_embeddings", false);
+  const Format* target = options_.types.target(t, tied);
+  if (target != nullptr) return encoded(t, weight, *target);
+  weight.data = bytes_of(t);
+  return weight;
+}
+
+const float* Binder::tile_scales(const std::string& name, size_t rows, size_t cols) {
+  constexpr size_t kTile = nn::Weight::kTile;
+  const std::array tiles{(rows + kTile - 1) / kTile, (cols + kTile - 1) / kTile};
+  const CheckpointTensor* t = tensor(name, tiles);
+  if (t == nullptr) return nullptr;
+  const std::vector<float> scales = floats_of(*t, tiles[0] * tiles[1]);
+  if (scales.empty()) return nullptr;
+  auto* copy = reinterpret_cast<float*>(store_.add(scales.size() * sizeof(float)));  // files align them to nothing
+  std::copy(scales.begin(), scales.end(), copy);
+  return copy;
+}
+
+// In pieces, so that progress and cancel come in between; the rows of a piece on all threads.
+nn::Weight Binder::encoded(const CheckpointTensor& t, const nn::Weight& stored, const Format& target) {
+  constexpr size_t kPieceBytes = 16 << 20, kRowsOfTask = 8;
+  nn::Weight out{&target, nullptr, stored.rows, stored.cols};
+  if (const auto it = encoded_.find(&t); it != encoded_.end()) {
+    out.data = it->second;
+    return out;
+  }
+  const size_t row_bytes = stored.format->row_bytes(stored.cols), out_bytes = target.row_bytes(stored.cols);
+  const size_t piece_rows = std::clamp<size_t>(kPieceBytes / (stored.cols * sizeof(float)), 1, stored.rows);
+  std::byte* data = store_.add(stored.rows * out_bytes);
+  AlignedBuffer<float> numbers(options_.executor->width() * stored.cols);  // a row for each thread
+  const std::byte* mapped = options_.map ? t.source->map(t.offset, t.bytes) : nullptr;
+  AlignedBuffer<std::byte> read(mapped == nullptr ? piece_rows * row_bytes : 0);
+  for (size_t first = 0; first < stored.rows; first += piece_rows) {
+    nn::Weight piece = stored;
+    piece.first_row = first;
+    piece.rows = std::min(piece_rows, stored.rows - first);
+    piece.data = mapped == nullptr ? read.data() : mapped + first * row_bytes;
+    if (mapped == nullptr) {
+      failed_ = t.source->read_at(t.offset + first * row_bytes, {read.data(), piece.rows * row_bytes}).within(t.name);
+      if (!failed_.ok()) return {};
+    }
+    const auto tasks = static_cast<uint32_t>((piece.rows + kRowsOfTask - 1) / kRowsOfTask);
+    options_.executor->parallel_for(tasks, [&](uint32_t i, uint32_t worker) {
+      float* row = numbers.data() + worker * stored.cols;
+      for (size_t r = i * kRowsOfTask; r < std::min(piece.rows, (i + 1) * kRowsOfTask); ++r) {
+        piece.decode(r, 0, stored.cols, row);
+        target.encode(row, data + (first + r) * out_bytes, stored.cols);
+      }
+    });
+    if (!advance(done_ + (first + piece.rows) * row_bytes)) return {};
+  }
+  done_ += t.bytes;
+  encoded_.emplace(&t, data);
+  out.data = data;
+  return out;
 }
 
 nn::Weight Binder::stacked(const std::string& name, size_t n, size_t rows, size_t cols) {
@@ -119,11 +202,14 @@ nn::Weight Binder::stacked(const std::string& name, size_t n, size_t rows, size_
 
 std::vector<float> Binder::vector(const std::string& name, size_t n) {
   const CheckpointTensor* t = tensor(name, std::array{n});
-  if (t == nullptr) return {};
-  const std::byte* bytes = bytes_of(*t);
+  return t == nullptr ? std::vector<float>{} : floats_of(*t, n);
+}
+
+std::vector<float> Binder::floats_of(const CheckpointTensor& t, size_t n) {
+  const std::byte* bytes = bytes_of(t);
   if (bytes == nullptr) return {};
   std::vector<float> out(n);
-  find_format(t->type->name)->decode(bytes, out.data(), n);
+  find_format(t.type->name)->decode(bytes, out.data(), n);
   return out;
 }
 
@@ -154,10 +240,9 @@ std::vector<nn::Linear> Binder::linears(const std::string& prefix, std::string_v
     return all;
   }
   const CheckpointTensor* t = tensor(stacked, std::array{n, out, in});
-  const std::byte* bytes = t == nullptr ? nullptr : bytes_of(*t);
-  if (bytes == nullptr) return all;
-  const nn::Weight whole{find_format(t->type->name), bytes, n * out, in};
-  for (size_t i = 0; i < n; ++i) all[i] = linear(nn::Weight{whole.format, whole.row(i * out), out, in});
+  const nn::Weight whole = t == nullptr ? nn::Weight{} : weight_of(*t, n * out, in);
+  if (whole.data == nullptr) return all;
+  for (size_t i = 0; i < n; ++i) all[i] = linear(whole.slice(i * out, out));
   return all;
 }
 

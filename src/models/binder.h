@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "file/checkpoint.h"
+#include "models/weight_types.h"
 #include "nn/decoder_layer.h"
 #include "nn/embedding.h"
 #include "nn/mla_attention.h"
@@ -29,15 +30,19 @@ class WeightStore {
   std::vector<AlignedBuffer<std::byte>> buffers_;
 };
 
-// The types that files may store tensors in: the rows of formats.inc.
+// The types that files may store tensors in: the rows of formats.inc that GGUF or safetensors files have.
 std::span<const StoredType> stored_types();
+std::span<const SafetensorsType> safetensors_types();
 
 struct BinderOptions {
   const kernels::Kernels* kernels;
   nn::Mode mode;
-  bool map;  // use mapped bytes in place where the source can
+  bool map;                                     // use mapped bytes in place where the source can
   nn::MlaForm mla_form = nn::MlaForm::kChosen;  // forced by tests and measurements
-  // Called after each tensor with the bytes done; a Status that is not ok stops the binding.
+  Executor* executor = nullptr;                 // encodes matrices to other formats; wanted where `types` says so
+  WeightTypes types = {};
+  // Called after each tensor, and in between where one is encoded, with the bytes done; a Status that is not ok stops
+  // the binding.
   std::function<Status(uint64_t done)> progress;
 };
 
@@ -82,6 +87,11 @@ class Binder {
  private:
   const CheckpointTensor* tensor(const std::string& name, std::span<const size_t> shape);
   const std::byte* bytes_of(const CheckpointTensor& tensor);
+  std::vector<float> floats_of(const CheckpointTensor& tensor, size_t n);
+  nn::Weight weight_of(const CheckpointTensor& tensor, size_t rows, size_t cols);
+  const float* tile_scales(const std::string& name, size_t rows, size_t cols);
+  nn::Weight encoded(const CheckpointTensor& tensor, const nn::Weight& stored, const Format& target);
+  bool advance(uint64_t done);  // tells the progress; false ends the binding
   void problem(std::string text);
   template <class T>
   T taken(Result<T> result);
@@ -89,7 +99,7 @@ class Binder {
   const Checkpoint& checkpoint_;
   WeightStore& store_;
   BinderOptions options_;
-  std::map<const CheckpointTensor*, const std::byte*> bound_;
+  std::map<const CheckpointTensor*, const std::byte*> bound_, encoded_;
   uint64_t done_ = 0;
   std::vector<std::string> problems_;
   Status failed_;  // of reading or of the host; ends the binding at once

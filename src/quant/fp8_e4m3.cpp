@@ -1,6 +1,6 @@
-// fp8_e4m3: 8-bit floats as in "FP8 formats for deep learning" (Micikevicius et al. 2022), sign, 4 bits of exponent with
-// bias 7, 3 of mantissa; no infinities, and only s.1111.111 is not a number. Their scales, one for each tile of weights,
-// lie apart from them: nn::Weight::decode multiplies.
+// fp8_e4m3: 8-bit floats as in "FP8 formats for deep learning" (Micikevicius et al. 2022), sign, 4 bits of exponent
+// with bias 7, 3 of mantissa; no infinities, and only s.1111.111 is not a number. Their scales, one for each tile of
+// weights, lie apart from them: nn::Weight::decode multiplies.
 #include <limits>
 
 #include "quant/block.h"
@@ -8,8 +8,8 @@
 namespace kette {
 namespace {
 
-// Selections rather than branches, and no subnormal float on the way: the loop becomes vector code, and a CPU that takes
-// those for zero (or takes long for them) gives the same.
+// Selections rather than branches, and no subnormal float on the way: the loop becomes vector code, and a CPU that
+// takes those for zero (or takes long for them) gives the same.
 float decode_one(uint8_t byte) {
   const uint32_t magnitude = byte & 0x7fu;
   const float normal = std::bit_cast<float>((magnitude << 20) + (120u << 23));
@@ -36,8 +36,10 @@ uint8_t encode_one(float x) {
   uint32_t code = 0x7f;
   if (size >= 448.0f) code = 0x7e;
   // Adding a float whose last bit is worth the step rounds to the step.
-  else if (size < 0x1p-6f) code = std::bit_cast<uint32_t>(size + 0x1p14f) & 0xfu;
-  else if (!std::isnan(x)) code = ((magnitude + 0x7ffffu + (magnitude >> 20 & 1u)) >> 20) - (120u << 3);
+  else if (size < 0x1p-6f)
+    code = std::bit_cast<uint32_t>(size + 0x1p14f) & 0xfu;
+  else if (!std::isnan(x))
+    code = ((magnitude + 0x7ffffu + (magnitude >> 20 & 1u)) >> 20) - (120u << 3);
   return static_cast<uint8_t>(sign | code);
 }
 

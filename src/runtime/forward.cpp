@@ -87,6 +87,7 @@ void Forward::run_part(nn::Step& step, bool may_stop) {
     model_.head(step, x.slice(rows_ - logit_rows_, logit_rows_), {logits_, logit_rows_, shape.vocab_size, shape.vocab_size});
   }
   part_begun_ = false;
+  if (observer_ && part_ <= shape.num_hidden_layers) observer_(part_, x);
 }
 
 }  // namespace kette

@@ -2,6 +2,7 @@
 // of a part's work it can pause (budget), be dropped (cancel), and go on later; the result is the same.
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "models/model.h"
@@ -30,6 +31,9 @@ class Forward {
   Clock::duration longest_piece() const { return points_.longest(); }
   void begin_measuring() { points_.reset_longest(); }
 
+  // Called after the embedding (0) and after each layer (1 ...) with the hidden states, [rows][hidden_size].
+  void observe(std::function<void(size_t part, const nn::Tensor& x)> observer) { observer_ = std::move(observer); }
+
   size_t scratch_bytes() const { return scratch_.bytes() + (x_.size() + cos_.size() + sin_.size()) * sizeof(float); }
 
  private:
@@ -48,6 +52,7 @@ class Forward {
   float* logits_ = nullptr;
   size_t rows_ = 0, logit_rows_ = 0;
   bool under_way_ = false;
+  std::function<void(size_t, const nn::Tensor&)> observer_;
   size_t part_ = 0;         // 0: embed; 1 .. layers: that layer; layers + 1: head
   bool part_begun_ = false;  // and was interrupted
 };

@@ -1,25 +1,30 @@
 #include "runtime/loaded_model.h"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "base/checked.h"
+#include "base/usable_memory.h"
+#include "file/hf_directory.h"
+#include "runtime/memory_plan.h"
 
 namespace kette {
+
+// Where a model is: one file and what opens those beside it, or a directory.
+struct LoadedModel::Place {
+  std::unique_ptr<Source> file;  // nullptr: a directory
+  std::string name;              // for messages
+  OpenFile beside;               // files of the directory, by their plain names
+};
+
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr uint64_t kMaxJsonFile = 256ull << 20;
+constexpr uint64_t kUsualContext = 4096;
 
 std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
-Result<std::string> read_all(const Source& source) {
-  if (source.size() > kMaxJsonFile)
-    return error(Code::kBudget, "{}: {} bytes, expected at most {}", source.name(), source.size(), kMaxJsonFile);
-  std::string text(source.size(), '\0');
-  KETTE_TRY(source.read_at(0, std::as_writable_bytes(std::span(text))));
-  return text;
-}
 
 bool is_gguf(const Source& source) {
   char magic[4] = {};
@@ -32,27 +37,51 @@ std::string directory_of(const std::string& path) {
   return slash == std::string::npos ? std::string() : path.substr(0, slash + 1);
 }
 
-Result<Checkpoint> read_checkpoint(std::unique_ptr<Source> source, const OpenFile& siblings) {
-  const OpenSibling sibling = siblings ? OpenSibling(siblings) : OpenSibling();
-  KETTE_ASSIGN(Gguf gguf, Gguf::open(std::move(source), sibling, stored_types()));
-  return Checkpoint::from_gguf(std::move(gguf));
+std::string name_in_directory(const std::string& path) { return path.substr(directory_of(path).size()); }
+
+// Weights of a Hugging Face checkpoint: one file, or the index of several.
+bool is_safetensors(const std::string& path) {
+  return path.ends_with(".safetensors") || path.ends_with(".safetensors.index.json");
+}
+
+Result<LoadedModel::Place> find_place(const OpenFile& open, const std::string& path) {
+  auto file = open(path);
+  if (file.ok()) {
+    return LoadedModel::Place{std::move(*file), path, [&open, in = directory_of(path)](const std::string& name) { return open(in + name); }};
+  }
+  const std::string directory = path.ends_with('/') ? path : path + "/";
+  const OpenFile inside = [&open, directory](const std::string& name) { return open(directory + name); };
+  if (inside("config.json").ok() || inside("tokenizer.json").ok()) return LoadedModel::Place{nullptr, path, inside};
+  return std::move(file).status();
+}
+
+Result<Checkpoint> read_checkpoint(LoadedModel::Place place) {
+  const OpenSibling beside = place.beside ? OpenSibling(place.beside) : OpenSibling();
+  if (place.file == nullptr) return Checkpoint::from_hf(beside, "", place.name, safetensors_types());
+  if (is_gguf(*place.file)) {
+    KETTE_ASSIGN(Gguf gguf, Gguf::open(std::move(place.file), beside, stored_types()));
+    return Checkpoint::from_gguf(std::move(gguf));
+  }
+  if (beside && is_safetensors(place.name)) {
+    place.file.reset();
+    return Checkpoint::from_hf(beside, name_in_directory(place.name), place.name, safetensors_types());
+  }
+  return error(Code::kFormat, "{:.200}: not a GGUF file (it does not begin with \"GGUF\"), a .safetensors file or an index of "
+               "those", place.name);
 }
 
 // What the headers say of the weights.
 Json describe_checkpoint(const Checkpoint& checkpoint) {
   Json info;
   info["architecture"] = checkpoint.architecture();
-  uint64_t parameters = 0, bytes = 0;
   std::map<std::string, uint64_t> types;
-  for (const CheckpointTensor& t : checkpoint.tensors()) {
-    uint64_t elements = 1;  // products were checked when the table was read
-    for (const uint64_t d : t.shape) elements *= d;
-    if (t.name != "model.rope_freqs.weight") parameters += elements;  // a table, not learned
-    bytes += t.bytes;
-    ++types[std::string(t.type->name)];
-  }
-  info["parameters"] = parameters;
-  info["weight_bytes"] = bytes;
+  for (const CheckpointTensor& t : checkpoint.tensors())
+    if (is_read(checkpoint, t)) ++types[std::string(t.type->name)];
+  const Parameters parameters = count_parameters(checkpoint);
+  info["parameters"] = parameters.all;
+  info["active_parameters"] = parameters.active;
+  info["weight_bytes"] = stored_bytes(checkpoint);
+  info["kv_bytes_per_token"] = 2 * kv_numbers_per_token(checkpoint);  // in halves
   info["file_bytes"] = checkpoint.file_bytes();
   info["tensor_types"] = types;
   const Config& config = checkpoint.config();
@@ -64,104 +93,135 @@ Json describe_checkpoint(const Checkpoint& checkpoint) {
   return info;
 }
 
+// How the model's makers sample from it.
+void describe_generation(const Config& generation, Json& info) {
+  for (const char* key : {"temperature", "top_p", "min_p", "repetition_penalty"})
+    if (const auto value = generation.real(key, -1e9, 1e9); value.ok()) info["generation"][key] = *value;
+  if (const auto value = generation.integer("top_k", 0, INT32_MAX); value.ok()) info["generation"]["top_k"] = *value;
+  if (const auto value = generation.boolean("do_sample"); value.ok()) info["generation"]["do_sample"] = *value;
+}
+
+// Weights of each kind with a context of usual length, and whether this machine holds them.
+Json describe_memory(const Checkpoint& checkpoint, const std::string& wanted, const WeightTypes& wanted_types) {
+  const uint64_t memory = usable_memory(), kv = 2 * kv_numbers_per_token(checkpoint) * kUsualContext;
+  Json plans;
+  const auto add = [&](const std::string& name, const WeightTypes& types) {
+    const uint64_t weights = weight_bytes(checkpoint, types);
+    plans[name] = {{"weight_bytes", weights}, {"bytes", weights + kv}};
+    if (memory > 0) plans[name]["fits"] = weights + kv <= memory;
+  };
+  add("as_stored", {});
+  for (const char* type : {"q8_0", "q4_0", "q4_k"})
+    if (const auto types = WeightTypes::parse(type); types.ok()) add(type, *types);
+  if (wanted_types.any()) add(wanted, wanted_types);
+  return {{"memory_bytes", memory}, {"context", kUsualContext}, {"kv_bytes", kv}, {"weight_types", plans}};
+}
+
 }  // namespace
 
 Result<std::shared_ptr<LoadedModel>> LoadedModel::open(std::shared_ptr<Runtime> runtime, const OpenFile& open,
                                                        const std::string& path, const OpenOptions& options) {
-  const std::string directory = directory_of(path);
-  const OpenFile beside = [&](const std::string& name) { return open(directory + name); };
-  auto source = open(path);
-  if (source.ok()) return LoadedModel::open(std::move(runtime), std::move(*source), beside, options);
-  // Perhaps a directory as Hugging Face lays it out.
-  const OpenFile inside = [&](const std::string& name) { return open(path + "/" + name); };
-  if (auto tokenizer = inside("tokenizer.json"); tokenizer.ok()) {
-    if (options.vocab_only) return LoadedModel::open(std::move(runtime), std::move(*tokenizer), inside, options);
-    return error(Code::kUnsupported, "{:.200}: a directory with a Hugging Face checkpoint; weights are read from GGUF files",
-                 path);
-  }
-  return std::move(source).status();
+  KETTE_ASSIGN(Place place, find_place(open, path));
+  return open_place(std::move(runtime), std::move(place), options);
 }
 
 Result<std::shared_ptr<LoadedModel>> LoadedModel::open(std::shared_ptr<Runtime> runtime, std::unique_ptr<Source> source,
                                                        const OpenFile& siblings, const OpenOptions& options) {
-  if (!options.weight_type.empty())
-    return error(Code::kUnsupported, "weight_type {:.32}: weights are used as stored", options.weight_type);
+  std::string name = source->name();
+  return open_place(std::move(runtime), Place{std::move(source), std::move(name), siblings}, options);
+}
+
+Result<std::shared_ptr<LoadedModel>> LoadedModel::open_place(std::shared_ptr<Runtime> runtime, Place place,
+                                                             const OpenOptions& options) {
+  KETTE_TRY(WeightTypes::parse(options.weight_type).status());
   auto loaded = std::make_shared<LoadedModel>();
   loaded->runtime_ = std::move(runtime);
   loaded->store_ = WeightStore(loaded->runtime_->allocator.get());
   loaded->mode_ = options.mode;
-  loaded->name_ = source->name();
-  if (is_gguf(*source)) {
-    KETTE_ASSIGN(loaded->checkpoint_, read_checkpoint(std::move(source), siblings));
-    KETTE_TRY(loaded->load_text(loaded->checkpoint_->chat_template()).within(loaded->name_));
-    if (!options.vocab_only) KETTE_TRY(loaded->load_weights(options).within(loaded->name_));
-  } else if (options.vocab_only) {
-    KETTE_TRY(loaded->load_tokenizer_json(*source, siblings).within(loaded->name_));
+  loaded->name_ = place.name;
+  const OpenFile beside = place.beside;
+  const bool directory = place.file == nullptr || (beside && is_safetensors(place.name));
+  if (options.vocab_only && !(place.file != nullptr && is_gguf(*place.file))) {
+    // A directory, a file of weights in one, or a tokenizer.json itself, which may have any name.
+    KETTE_TRY(loaded->load_hf_text(directory ? nullptr : place.file.get(), beside).within(loaded->name_));
   } else {
-    return error(Code::kFormat, "{:.200}: not a GGUF file (it does not begin with \"GGUF\")", loaded->name_);
+    KETTE_ASSIGN(loaded->checkpoint_, read_checkpoint(std::move(place)));
+    KETTE_TRY((loaded->checkpoint_->gguf() != nullptr ? loaded->load_gguf_text() : loaded->load_hf_text(nullptr, beside))
+                  .within(loaded->name_));
+    if (!options.vocab_only) KETTE_TRY(loaded->load_weights(options).within(loaded->name_));
   }
+  KETTE_TRY(loaded->find_ends().within(loaded->name_));
   loaded->describe();
   return loaded;
 }
 
-Result<std::string> LoadedModel::probe(const OpenFile& open, const std::string& path) {
-  const std::string directory = directory_of(path);
-  KETTE_ASSIGN(std::unique_ptr<Source> source, open(path));
-  KETTE_ASSIGN(const Checkpoint checkpoint, read_checkpoint(std::move(source), [&](const std::string& name) {
-                 return open(directory + name);
-               }));
-  return dump(describe_checkpoint(checkpoint));
+Result<std::string> LoadedModel::probe(const OpenFile& open, const std::string& path, const OpenOptions& options) {
+  KETTE_ASSIGN(const WeightTypes types, WeightTypes::parse(options.weight_type));
+  KETTE_ASSIGN(Place place, find_place(open, path));
+  KETTE_ASSIGN(const Checkpoint checkpoint, read_checkpoint(std::move(place)));
+  Json info = describe_checkpoint(checkpoint);
+  info["memory"] = describe_memory(checkpoint, options.weight_type, types);
+  return dump(info);
 }
 
-Status LoadedModel::load_text(std::string_view template_source) {
+Status LoadedModel::load_gguf_text() {
   const Gguf& gguf = *checkpoint_->gguf();
   const auto vocabulary = gguf.string("tokenizer.ggml.model");
   if (vocabulary && *vocabulary != "no_vocab") {
     KETTE_ASSIGN(tokenizer_, Tokenizer::from_gguf(gguf));
   }
-  if (!template_source.empty()) {
-    // A template Kette cannot read must not keep the model from running: whoever renders gets the reason.
-    auto compiled = ChatTemplate::compile(template_source);
-    if (compiled.ok())
-      template_ = std::move(*compiled);
-    else
-      template_problem_ = compiled.status().message();
+  compile_template(checkpoint_->chat_template());
+  return {};
+}
+
+Status LoadedModel::load_hf_text(const Source* tokenizer, const OpenFile& beside) {
+  const OpenSibling none = [](const std::string& name) { return error(Code::kNotFound, "{}: no directory", name); };
+  KETTE_ASSIGN(HfText text, read_hf_text(beside ? OpenSibling(beside) : none));
+  if (tokenizer != nullptr) {
+    text.tokenizer.resize(tokenizer->size());
+    KETTE_TRY(tokenizer->read_at(0, std::as_writable_bytes(std::span(text.tokenizer))));
+  }
+  if (!text.tokenizer.empty()) {
+    KETTE_ASSIGN(tokenizer_, Tokenizer::from_json(text.tokenizer, text.tokenizer_config));
+  } else if (!checkpoint_) {
+    return error(Code::kNotFound, "tokenizer.json: not there");
+  }
+  compile_template(text.chat_template);
+  return {};
+}
+
+// The tokenizer's, and eos_token_id of generation_config.json, else of config.json.
+Status LoadedModel::find_ends() {
+  if (tokenizer_) ends_.assign(tokenizer_->end_of_generation().begin(), tokenizer_->end_of_generation().end());
+  if (!checkpoint_ || checkpoint_->gguf() != nullptr) return {};
+  for (const Config* config : {&checkpoint_->generation(), &checkpoint_->config()}) {
+    if (!config->has("eos_token_id")) continue;
+    KETTE_ASSIGN(const std::vector<int64_t> ids, config->integers("eos_token_id"));
+    for (const int64_t id : ids)
+      if (id >= 0 && id <= INT32_MAX && std::ranges::find(ends_, id) == ends_.end()) ends_.push_back(static_cast<Token>(id));
+    break;
   }
   return {};
 }
 
-Status LoadedModel::load_tokenizer_json(const Source& source, const OpenFile& siblings) {
-  KETTE_ASSIGN(const std::string tokenizer, read_all(source));
-  std::string config, template_source;
-  if (siblings) {
-    if (auto file = siblings("tokenizer_config.json"); file.ok()) {
-      KETTE_ASSIGN(config, read_all(**file));
-    }
-    if (auto file = siblings("chat_template.jinja"); file.ok()) {
-      KETTE_ASSIGN(template_source, read_all(**file));
-    }
-  }
-  KETTE_ASSIGN(tokenizer_, Tokenizer::from_json(tokenizer, config));
-  if (template_source.empty()) {
-    const Json parsed = Json::parse(config, nullptr, false);
-    if (parsed.is_object() && parsed.contains("chat_template") && parsed["chat_template"].is_string())
-      template_source = parsed["chat_template"].get<std::string>();
-  }
-  if (template_source.empty()) return {};
-  auto compiled = ChatTemplate::compile(template_source);
+// A template Kette cannot read must not keep the model from running: whoever renders gets the reason.
+void LoadedModel::compile_template(std::string_view source) {
+  if (source.empty()) return;
+  auto compiled = ChatTemplate::compile(source);
   if (compiled.ok())
     template_ = std::move(*compiled);
   else
     template_problem_ = compiled.status().message();
-  return {};
 }
 
 Status LoadedModel::load_weights(const OpenOptions& options) {
-  uint64_t total = 0;
-  for (const CheckpointTensor& t : checkpoint_->tensors()) total += t.bytes;
-  if (options.memory_budget > 0 && total > options.memory_budget)
-    return error(Code::kBudget, "weights need {} bytes, the budget is {}", total, options.memory_budget);
-  BinderOptions binding{&runtime_->kernels, mode_, options.map, options.mla_form, {}};
+  KETTE_ASSIGN(const WeightTypes types, WeightTypes::parse(options.weight_type));
+  // Known before anything is allocated.
+  weight_bytes_ = ::kette::weight_bytes(*checkpoint_, types);
+  if (options.memory_budget > 0 && weight_bytes_ > options.memory_budget)
+    return error(Code::kBudget, "weights need {} bytes, the budget is {}", weight_bytes_, options.memory_budget);
+  const uint64_t total = stored_bytes(*checkpoint_);
+  BinderOptions binding{&runtime_->kernels, mode_, options.map, options.mla_form, runtime_->executor.get(), types, {}};
   binding.progress = [&](uint64_t done) -> Status {
     if (cancelled(options.cancel)) return error(Code::kCancelled, "loading was cancelled at {} of {} bytes", done, total);
     if (options.progress && !options.progress(done, total))
@@ -171,7 +231,6 @@ Status LoadedModel::load_weights(const OpenOptions& options) {
   KETTE_TRY(binding.progress(0));
   Binder binder(*checkpoint_, store_, binding);
   KETTE_ASSIGN(model_, bind_model(binder));
-  weight_bytes_ = total;
   if (tokenizer_ && tokenizer_->vocab_size() > model_->shape().vocab_size)
     return error(Code::kCorrupt, "the tokenizer has {} tokens, the embedding {} rows", tokenizer_->vocab_size(),
                  model_->shape().vocab_size);
@@ -204,12 +263,14 @@ void LoadedModel::describe() {
   info["isa"] = isa_name(runtime_->kernels.isa);
   info["mode"] = mode_ == nn::Mode::kExact ? "exact" : mode_ == nn::Mode::kDeterministic ? "deterministic" : "fast";
   info["weights_loaded"] = model_ != nullptr;
+  if (model_ != nullptr) info["weight_bytes"] = weight_bytes_;
   info["has_chat_template"] = template_.has_value();
+  if (checkpoint_) describe_generation(checkpoint_->generation(), info);
   if (tokenizer_) {
     if (!info.contains("vocab_size")) info["vocab_size"] = tokenizer_->vocab_size();
     info["tokenizer_tokens"] = tokenizer_->vocab_size();
     if (tokenizer_->bos()) info["bos_token_id"] = *tokenizer_->bos();
-    info["eos_token_ids"] = tokenizer_->end_of_generation();
+    info["eos_token_ids"] = ends_;
   }
   info_ = dump(info);
 }

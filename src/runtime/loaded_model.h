@@ -22,7 +22,7 @@ struct OpenOptions {
   nn::Mode mode = nn::Mode::kFast;
   bool vocab_only = false;
   bool map = true;
-  std::string weight_type;     // empty: as stored
+  std::string weight_type;     // see WeightTypes; empty: as stored
   uint64_t memory_budget = 0;  // 0: no limit
   nn::MlaForm mla_form = nn::MlaForm::kChosen;  // forced by tests and measurements
   const CancelFlag* cancel = nullptr;
@@ -31,14 +31,15 @@ struct OpenOptions {
 
 class LoadedModel {
  public:
-  // `path` through `open`; a GGUF, or with vocab_only also a tokenizer.json or a directory that has one.
+  // `path` through `open`: a GGUF, a directory with a Hugging Face checkpoint, its model.safetensors or
+  // model.safetensors.index.json; with vocab_only also a tokenizer.json.
   static Result<std::shared_ptr<LoadedModel>> open(std::shared_ptr<Runtime> runtime, const OpenFile& open,
                                                    const std::string& path, const OpenOptions& options);
   // One file that is already there.
   static Result<std::shared_ptr<LoadedModel>> open(std::shared_ptr<Runtime> runtime, std::unique_ptr<Source> source,
                                                    const OpenFile& siblings, const OpenOptions& options);
-  // JSON of what the headers say, without loading.
-  static Result<std::string> probe(const OpenFile& open, const std::string& path);
+  // JSON of what the headers say, without loading: parameters, and the memory that each kind of weights needs.
+  static Result<std::string> probe(const OpenFile& open, const std::string& path, const OpenOptions& options);
 
   Runtime& runtime() const { return *runtime_; }
   nn::Mode mode() const { return mode_; }
@@ -49,11 +50,19 @@ class LoadedModel {
   const std::string& info_json() const { return info_; }
   std::optional<int64_t> info_number(const std::string& key) const;
   uint64_t weight_bytes() const { return weight_bytes_; }
+  // Tokens that end an answer.
+  std::span<const Token> ends() const { return ends_; }
+
+  struct Place;
 
  private:
+  static Result<std::shared_ptr<LoadedModel>> open_place(std::shared_ptr<Runtime> runtime, Place place,
+                                                         const OpenOptions& options);
   Status load_weights(const OpenOptions& options);
-  Status load_text(std::string_view template_source);
-  Status load_tokenizer_json(const Source& tokenizer, const OpenFile& siblings);
+  Status load_gguf_text();
+  Status load_hf_text(const Source* tokenizer, const OpenFile& beside);
+  Status find_ends();
+  void compile_template(std::string_view source);
   void describe();
 
   std::shared_ptr<Runtime> runtime_;
@@ -65,6 +74,7 @@ class LoadedModel {
   std::optional<ChatTemplate> template_;
   std::string name_, template_problem_, info_;
   uint64_t weight_bytes_ = 0;
+  std::vector<Token> ends_;
 };
 
 }  // namespace kette

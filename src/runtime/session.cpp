@@ -223,11 +223,10 @@ bool Session::emit(Token token) {
   if (a.generated == 1) metrics_.ttft_us = microseconds(Clock::now() - a.began);
 
   const auto tokenizer = loaded_->tokenizer();
-  bool ends = std::ranges::find(a.options.stop_tokens, token) != a.options.stop_tokens.end();
+  const auto is_in = [&](auto&& tokens) { return std::ranges::find(tokens, token) != tokens.end(); };
+  const bool ends = is_in(a.options.stop_tokens) || (!a.options.ignore_eos && is_in(loaded_->ends()));
   std::string_view bytes;
   if (tokenizer.ok()) {
-    const auto ending = (*tokenizer)->end_of_generation();
-    ends = ends || (!a.options.ignore_eos && std::ranges::find(ending, token) != ending.end());
     if (a.options.show_special || !(*tokenizer)->is_special(token)) bytes = (*tokenizer)->bytes_of(token);
   }
   if (ends) {

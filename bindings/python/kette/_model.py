@@ -177,7 +177,8 @@ class Tokenizer(_Opened):
 class Model(_Opened):
     """A model file, opened. Several threads and any number of sessions may use it at once.
 
-    threads: 0 is the physical cores that this process may use. weight_type: None keeps weights as stored.
+    threads: 0 is the physical cores that this process may use. weight_type: None keeps weights as stored; "q8_0",
+    "q4_0" or "q4_k" encodes them while opening, "experts=q4_k,attention=q8_0" part by part.
     exact: float32 activations and KV cache, slowly. deterministic: one order of accumulation however many tokens go
     in at once. progress: called with bytes done and in total while loading; False stops, as does an exception.
     max_isa: "ref", "avx2", "avx512", "avx512_bf16" or "amx" instead of the CPU's best.

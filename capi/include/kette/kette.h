@@ -140,10 +140,11 @@ typedef struct kette_logger {
   void (*log)(void* user, int32_t level, const char* component, const char* message, size_t length);
   void (*destroy)(void* user);
 } kette_logger;
-/* A virtual file system for model files. open: 0 and *file, *size on success, else a positive errno. read_at:
- * like pread, the number of bytes or a negative errno [CB-W]. map: optional (NULL), the bytes in place until
- * unmap, or NULL where it cannot. close is called once per opened file. The functions and `user` must stay valid until
- * the models opened through them have ended; destroy (may be NULL): see above. */
+/* A virtual file system for model files. open: 0 and *file, *size on success, else a positive errno (ENOENT where there
+ * is no such file: some are optional). read_at: like pread, the number of bytes or a negative errno
+ * [CB-W]. map: optional (NULL), the bytes in place until unmap, or NULL where it cannot. close is called once per opened
+ * file. The functions and `user` must stay valid until the models opened through them have ended; destroy (may be NULL):
+ * see above. */
 typedef struct kette_vfs {
   uint32_t struct_size, reserved;
   void* user;
@@ -205,14 +206,18 @@ KETTE_API void kette_cancel_unref(kette_cancel* cancel);
 #define KETTE_MODEL_DETERMINISTIC 8u /* one order of accumulation however many tokens go in at once */
 typedef struct kette_model_params {
   uint32_t struct_size, flags;
-  const char* weight_type; /* NULL: as stored */
+  /* NULL: as stored. "q8_0", "q4_0" or "q4_k": matrices are encoded so while the model opens, the embedding and the
+   * output matrix always to q8_0; norms, biases, routers and what would not get smaller stay. For each part its own:
+   * "experts=q4_k,attention=q8_0,mlp=q8_0,embedding=q8_0,head=q8_0"; parts not named stay as stored. */
+  const char* weight_type;
   uint64_t memory_budget;  /* bytes that weights and load may take; 0: no limit; more is KETTE_E_BUDGET */
   const kette_vfs* vfs;    /* NULL: the file system */
   kette_cancel* cancel;    /* checked after each tensor: KETTE_E_CANCELLED */
   int32_t (*progress)(void* user, uint64_t done, uint64_t total); /* bytes [CB-C]; not 0 stops: KETTE_E_HOST */
   void* progress_user;
 } kette_model_params;
-/* Open a model file. A split GGUF is opened by its first file. [T1 on runtime] */
+/* Open a model: a GGUF file (of a split one the first), or a directory with a Hugging Face checkpoint (config.json,
+ * model.safetensors or model.safetensors.index.json, tokenizer.json), or one of those weight files. [T1 on runtime] */
 KETTE_API kette_status kette_model_open(kette_runtime* runtime, const char* utf8_path, const kette_model_params* params,
                                         kette_model** out, kette_error** err);
 /* Open a model that lies in memory. The bytes stay in use until `release` (if set) is called, once: when the last
@@ -220,7 +225,9 @@ KETTE_API kette_status kette_model_open(kette_runtime* runtime, const char* utf8
 KETTE_API kette_status kette_model_open_memory(kette_runtime* runtime, const void* data, size_t n,
                                                void (*release)(void* user), void* release_user,
                                                const kette_model_params* params, kette_model** out, kette_error** err);
-/* JSON from the headers alone: architecture, parameters, tensor types, bytes needed, context length. */
+/* JSON from the headers alone: as kette_model_info as far as they say, active_parameters, kv_bytes_per_token (in halves),
+ * and memory: memory_bytes that this process may use, kv_bytes of a context, and for each of weight_types (as_stored,
+ * q8_0, q4_0, q4_k and the one of `params`) weight_bytes, bytes with the context, and whether that fits. */
 KETTE_API kette_status kette_model_probe(kette_runtime* runtime, const char* utf8_path, const kette_model_params* params,
                                          kette_buf** json, kette_error** err);
 KETTE_API void kette_model_ref(kette_model* model);

@@ -84,7 +84,8 @@ inline void multiply_tile(const DotArgs& a, size_t row, size_t column) {
     const size_t index = row + static_cast<size_t>(r);
     if (index >= a.rows) break;
 #pragma GCC unroll 4
-    for (int i = 0; i < M; ++i) a.y[(column + static_cast<size_t>(i)) * a.y_stride + index] = _mm512_reduce_add_ps(sum[r][i]);
+    for (int i = 0; i < M; ++i)
+      a.y[(column + static_cast<size_t>(i)) * a.y_stride + index] = _mm512_reduce_add_ps(sum[r][i]);
   }
 }
 
