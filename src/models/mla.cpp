@@ -12,11 +12,11 @@ struct HeadRows {
   const nn::Weight* all;
   size_t first, n;
 
-  nn::Weight view() const { return {all->format, all->row(first), n, all->cols}; }
+  nn::Weight view() const { return all->slice(first, n); }
   // Transposed and in another format, at `to`.
   nn::Weight transposed(const Format& format, std::byte* to) const {
     std::vector<float> plain(n * all->cols), column(n);
-    for (size_t i = 0; i < n; ++i) all->format->decode(all->row(first + i), plain.data() + i * all->cols, all->cols);
+    for (size_t i = 0; i < n; ++i) all->decode(first + i, 0, all->cols, plain.data() + i * all->cols);
     for (size_t j = 0; j < all->cols; ++j) {
       for (size_t i = 0; i < n; ++i) column[i] = plain[i * all->cols + j];
       format.encode(column.data(), to + j * format.row_bytes(n), n);

@@ -119,8 +119,8 @@ static void test_signals(void) {
   size_t i, n;
   sigset_t before, after;
   kette_runtime* runtime;
-  sigemptyset(&before); /* the system fills only its own part */
-  sigemptyset(&after);
+  memset(&before, 0, sizeof before); /* the system, and sigemptyset, fill only a part */
+  memset(&after, 0, sizeof after);
   pthread_sigmask(SIG_SETMASK, NULL, &before);
   runtime = new_runtime(3);
   pthread_sigmask(SIG_SETMASK, NULL, &after);

@@ -207,6 +207,7 @@ TEST_CASE("chat keeps the conversation" * doctest::skip(demo_path().empty())) {
   CHECK(s.length() == 0);
   // A conversation of the caller's leaves messages() alone.
   kette::chat chat(m);
+  chat.add("system", "You answer in one sentence.").value();
   chat.add("user", "What is the capital of France?").value();
   CHECK(s.chat(chat).temperature(0).max_tokens(20).text().value().find("Paris") != std::string::npos);
   CHECK(s.messages().empty());

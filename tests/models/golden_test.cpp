@@ -244,9 +244,11 @@ TEST_CASE("fast mode loses no more positions of the mixtures of experts than lla
         const auto loaded = open_model(file.path.string(), nn::Mode::kFast);
         for (size_t i = 0; i < file.prompts.size(); ++i) {
           const GoldenPrompt& p = file.prompts[i];
-          auto session = open_session(loaded);
+          // From float32 weights and with a float32 cache nothing is rounded, the router's input least of all.
+          const bool plain = file.format == "F32";
+          auto session = open_session(loaded, 512, plain ? std::optional(nn::KvType::kF32) : std::nullopt);
           const Compared c = compare(p, eval_all(*session, p.ids, chunk), loaded->model()->shape().vocab_size);
-          if (file.format == "F32") CHECK(c.largest < 2e-3);
+          if (plain) CHECK(c.largest < 2e-3);
           ours += static_cast<double>(c.same_argmax);
           theirs += llamacpp_agreement(model, file.format, i) * static_cast<double>(c.positions);
           positions += static_cast<double>(c.positions);

@@ -41,8 +41,9 @@ inline std::shared_ptr<LoadedModel> open_model(const std::string& path, nn::Mode
                                  [](const std::string& p) { return open_path(p, Access::kMap); }, path, options));
 }
 
-inline std::unique_ptr<Session> open_session(std::shared_ptr<const LoadedModel> loaded, size_t max_context = 512) {
-  return value(Session::make(std::move(loaded), max_context, std::nullopt));
+inline std::unique_ptr<Session> open_session(std::shared_ptr<const LoadedModel> loaded, size_t max_context = 512,
+                                             std::optional<nn::KvType> kv_type = std::nullopt) {
+  return value(Session::make(std::move(loaded), max_context, kv_type));
 }
 
 // Logits at every position, evaluated in stretches of `chunk` tokens.
