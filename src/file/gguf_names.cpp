@@ -90,6 +90,12 @@ constexpr TensorName kLayerTensors[] = {
     {"ffn_gate_shexp", "mlp.shared_experts.gate_proj"},
     {"ffn_up_shexp", "mlp.shared_experts.up_proj"},
     {"ffn_down_shexp", "mlp.shared_experts.down_proj"},
+    {"nextn.eh_proj", "eh_proj"},
+    {"nextn.enorm", "enorm"},
+    {"nextn.hnorm", "hnorm"},
+    {"nextn.embed_tokens", "embed_tokens"},
+    {"nextn.shared_head_norm", "shared_head.norm"},
+    {"nextn.shared_head_head", "shared_head.head"},
 };
 
 // "blk.3.attn_q.weight" -> layer "3", stem "attn_q", suffix ".weight"; layer is empty outside "blk.N.".
@@ -108,7 +114,8 @@ Parts split(std::string_view name) {
       name = rest.substr(digits + 1);
     }
   }
-  const size_t dot = std::min(name.find('.'), name.size());
+  const size_t module = name.starts_with("nextn.") ? 6 : 0;  // its names have a dot of their own
+  const size_t dot = std::min(name.find('.', module), name.size());
   parts.stem = name.substr(0, dot);
   parts.suffix = name.substr(dot);
   return parts;

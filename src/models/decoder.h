@@ -13,6 +13,7 @@ struct DecoderParts {
   size_t hidden_size;
   size_t kv_heads, key_dim, value_dim;  // of the cache
   size_t rotary_dim;
+  bool looks_ahead = false;  // the layer behind the last is a multi-token prediction module
   // Called for each layer in order, once the settings read before are known to be in order.
   std::function<nn::Attention(const std::string& prefix)> self_attn;            // "model.layers.3.self_attn"
   std::function<nn::FeedForward(const std::string& prefix, size_t layer)> mlp;  // "model.layers.3.mlp", 3

@@ -13,7 +13,6 @@ nn::Routing bind_deepseek_routing(Binder& b) {
   return r;
 }
 
-// Layers behind the last (model.layers.N, N = num_hidden_layers and more: multi-token prediction) are not bound here.
 Result<std::unique_ptr<Model>> bind_deepseek_decoder(Binder& b, const nn::Routing& routing, bool corrected) {
   const MlaSizes mla = bind_mla_sizes(b);
   const MoeSizes sizes = {mla.hidden_size, b.size("n_routed_experts", 1, nn::kMaxExperts),
@@ -39,6 +38,7 @@ Result<std::unique_ptr<Model>> bind_deepseek_decoder(Binder& b, const nn::Routin
       .key_dim = mla.kv_lora_rank + mla.qk_rope_head_dim,
       .value_dim = 0,
       .rotary_dim = mla.qk_rope_head_dim,
+      .looks_ahead = b.has_tensor(fmt::format("model.layers.{}.eh_proj.weight", b.size("num_hidden_layers", 1, 1024))),
       .self_attn = [&](const std::string& prefix) { return bind_mla(b, prefix, mla); },
       .mlp = [&](const std::string& prefix, size_t layer) -> nn::FeedForward {
         if (layer >= first_k_dense_replace && layer % moe_layer_freq == 0) return moe(prefix);

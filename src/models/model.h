@@ -33,6 +33,16 @@ class Model {
   // The rows of x whose scores are wanted -> logits [x.rows, vocab_size].
   virtual void head(nn::Step& step, const nn::Tensor& x, const nn::Tensor& logits) const = 0;
 
+  // Multi-token prediction, where the model has a module for it: from what is known of a position and the token that
+  // follows, the token after that.
+  virtual bool looks_ahead() const { return false; }
+  // batch: tokens are those that follow the rows. hidden: what layer() made of the rows, or, to guess further, what this
+  // made of the row before (`further`). y, which may be hidden: what ahead_head() reads. The module's keys and values
+  // are a layer of their own in the caches.
+  virtual void ahead(nn::Step&, const nn::Batch&, const nn::Tensor& /*hidden*/, bool /*further*/,
+                     const nn::Tensor& /*y*/) const {}
+  virtual void ahead_head(nn::Step&, const nn::Tensor& /*y*/, const nn::Tensor& /*logits*/) const {}
+
  protected:
   ModelShape shape_;
   nn::Rope rope_;

@@ -1,5 +1,7 @@
 #include "runtime/forward.h"
 
+#include <algorithm>
+
 namespace kette {
 
 Forward::Forward(const Model& model, Runtime& runtime, nn::Mode mode)
@@ -19,8 +21,9 @@ void Forward::grow(size_t rows) {
   capacity_ = rows;
 }
 
-void Forward::begin(std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* logits, size_t rows) {
-  grow(tokens.size());
+void Forward::start(Pass pass, std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* logits,
+                    size_t rows) {
+  pass_ = pass;
   tokens_.assign(tokens.begin(), tokens.end());
   sequence_ = {&kv, 0, tokens.size(), position};
   logits_ = logits;
@@ -33,6 +36,22 @@ void Forward::begin(std::span<const int32_t> tokens, nn::KvCache& kv, size_t pos
   for (size_t i = 0; i < rows_; ++i) model_.rope().angles(position + i, cos_.data() + i * half, sin_.data() + i * half);
 }
 
+void Forward::begin(std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* logits, size_t rows) {
+  grow(tokens.size());
+  start(Pass::kMain, tokens, kv, position, logits, rows);
+}
+
+void Forward::begin_ahead(std::span<const int32_t> next, nn::KvCache& kv, size_t position, float* logits, size_t rows) {
+  if (ahead_.size() < x_.size()) ahead_ = AlignedBuffer<float>(x_.size(), runtime_.allocator.get());
+  start(Pass::kAhead, next, kv, position, logits, rows);
+}
+
+void Forward::begin_further(int32_t next, nn::KvCache& kv, size_t position, float* logits) {
+  const size_t hidden_size = model_.shape().hidden_size;
+  if (rows_ > 1) std::copy_n(ahead_.data() + (rows_ - 1) * hidden_size, hidden_size, ahead_.data());
+  start(Pass::kFurther, {&next, 1}, kv, position, logits, 1);
+}
+
 Result<bool> Forward::run(std::optional<Clock::time_point> deadline, const CancelFlag* cancel) {
   // Left by an error or an exception (no memory), a part is half done and cannot go on.
   struct Drop {
@@ -43,9 +62,8 @@ Result<bool> Forward::run(std::optional<Clock::time_point> deadline, const Cance
   } unless_kept{this};
   points_.arm(deadline, cancel);
   nn::Step step(points_, runtime_.kernels, mode_, scratch_);
-  const size_t layers = model_.shape().num_hidden_layers;
-  for (bool first = true; part_ <= layers + 1; ++part_, first = false) {
-    if (cancelled(cancel)) return error(Code::kCancelled, "cancelled at layer {} of {}", part_, layers);
+  for (bool first = true; part_ < parts(); ++part_, first = false) {
+    if (cancelled(cancel)) return error(Code::kCancelled, "cancelled at part {} of {}", part_, parts());
     if (deadline && !first && Clock::now() >= *deadline) {
       unless_kept.forward = nullptr;
       return false;
@@ -55,7 +73,7 @@ Result<bool> Forward::run(std::optional<Clock::time_point> deadline, const Cance
     } catch (const Interrupted& interrupted) {
       if (!step.status().ok()) return step.status();
       if (interrupted.lost) return error(Code::kInternal, "part {} was resumed with other stretches of work", part_);
-      if (cancelled(cancel)) return error(Code::kCancelled, "cancelled in layer {} of {}", part_, layers);
+      if (cancelled(cancel)) return error(Code::kCancelled, "cancelled in part {} of {}", part_, parts());
       unless_kept.forward = nullptr;
       return false;
     }
@@ -77,17 +95,24 @@ void Forward::run_part(nn::Step& step, bool may_stop) {
   scratch_.arena.rewind();
   part_begun_ = true;
   const ModelShape& shape = model_.shape();
-  const nn::Tensor x{x_.data(), rows_, shape.hidden_size, shape.hidden_size};
   const nn::Batch batch{tokens_, {&sequence_, 1}, cos_.data(), sin_.data()};
-  if (part_ == 0) {
+  const nn::Tensor x{x_.data(), rows_, shape.hidden_size, shape.hidden_size};
+  const nn::Tensor ahead{ahead_.data(), rows_, shape.hidden_size, shape.hidden_size};
+  const nn::Tensor logits{logits_, logit_rows_, shape.vocab_size, shape.vocab_size};
+  const bool main = pass_ == Pass::kMain, last = part_ + 1 == parts();
+  if (last && logit_rows_ > 0 && main) {
+    model_.head(step, x.slice(rows_ - logit_rows_, logit_rows_), logits);
+  } else if (last && logit_rows_ > 0) {
+    model_.ahead_head(step, ahead.slice(rows_ - logit_rows_, logit_rows_), logits);
+  } else if (!last && !main) {
+    model_.ahead(step, batch, pass_ == Pass::kAhead ? x : ahead, pass_ == Pass::kFurther, ahead);
+  } else if (!last && part_ == 0) {
     model_.embed(step, batch, x);
-  } else if (part_ <= shape.num_hidden_layers) {
+  } else if (!last) {
     model_.layer(step, batch, part_ - 1, x);
-  } else if (logit_rows_ > 0) {
-    model_.head(step, x.slice(rows_ - logit_rows_, logit_rows_), {logits_, logit_rows_, shape.vocab_size, shape.vocab_size});
   }
   part_begun_ = false;
-  if (observer_ && part_ <= shape.num_hidden_layers) observer_(part_, x);
+  if (observer_ && main && !last) observer_(part_, x);
 }
 
 }  // namespace kette

@@ -20,6 +20,11 @@ class Forward {
   // tokens: [1, kMaxRows], each below vocab_size, at `position` of `kv`. The logits of the last `rows` of them go to
   // `logits` [rows][vocab_size], which stays valid until the pass is done or dropped.
   void begin(std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* logits, size_t rows);
+  // Multi-token prediction for the first next.size() rows of the pass done last: `next` are the tokens that follow
+  // them, `position` is that of the first. The logits of the last `rows` say what comes after those.
+  void begin_ahead(std::span<const int32_t> next, nn::KvCache& kv, size_t position, float* logits, size_t rows);
+  // One position further, if `next` is what follows the last row of that.
+  void begin_further(int32_t next, nn::KvCache& kv, size_t position, float* logits);
   bool under_way() const { return under_way_; }
   size_t rows() const { return rows_; }  // of the pass begun last
   void drop() { under_way_ = false; }
@@ -37,6 +42,9 @@ class Forward {
   size_t scratch_bytes() const { return scratch_.bytes() + (x_.size() + cos_.size() + sin_.size()) * sizeof(float); }
 
  private:
+  enum class Pass { kMain, kAhead, kFurther };
+  void start(Pass pass, std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* logits, size_t rows);
+  size_t parts() const { return pass_ == Pass::kMain ? model_.shape().num_hidden_layers + 2 : 2; }
   void grow(size_t rows);
   void run_part(nn::Step& step, bool may_stop);
 
@@ -45,6 +53,8 @@ class Forward {
   nn::Mode mode_;
   SafePoints points_;
   nn::Scratch scratch_;
+  Pass pass_ = Pass::kMain;
+  AlignedBuffer<float> ahead_;          // [rows][hidden_size] of the module, if the model has one
   AlignedBuffer<float> x_, cos_, sin_;  // [rows][hidden_size], [rows][half] of the pass under way
   size_t capacity_ = 0;                 // rows that they hold
   std::vector<int32_t> tokens_;
@@ -53,7 +63,7 @@ class Forward {
   size_t rows_ = 0, logit_rows_ = 0;
   bool under_way_ = false;
   std::function<void(size_t, const nn::Tensor&)> observer_;
-  size_t part_ = 0;         // 0: embed; 1 .. layers: that layer; layers + 1: head
+  size_t part_ = 0;  // 0: embed; 1 .. layers: that layer; layers + 1: head. Ahead: 0: the module; 1: its head
   bool part_begun_ = false;  // and was interrupted
 };
 

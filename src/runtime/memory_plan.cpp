@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 namespace kette {
 namespace {
@@ -12,6 +13,21 @@ uint64_t setting(const Checkpoint& checkpoint, std::string_view key, uint64_t fa
   constexpr int64_t kMost = 1 << 24;  // products of a few stay inside 64 bits
   const auto value = checkpoint.config().integer(key, 0, kMost);
   return value.ok() ? static_cast<uint64_t>(*value) : fallback;
+}
+
+uint64_t layers_of(const Checkpoint& checkpoint) { return setting(checkpoint, "num_hidden_layers", UINT64_MAX); }
+
+std::optional<uint64_t> layer_of(const CheckpointTensor& tensor) {
+  const std::string_view name = tensor.name;
+  if (!name.starts_with(kLayers)) return std::nullopt;
+  uint64_t layer = 0;
+  const auto parsed = std::from_chars(name.data() + kLayers.size(), name.data() + name.size(), layer);
+  return parsed.ec == std::errc() ? std::optional(layer) : std::nullopt;
+}
+
+// Is the layer behind the last a multi-token prediction module?
+bool looks_ahead(const Checkpoint& checkpoint) {
+  return checkpoint.find(fmt::format("{}{}.eh_proj.weight", kLayers, layers_of(checkpoint))) != nullptr;
 }
 
 // Was checked when the table was read.
@@ -27,17 +43,16 @@ bool is_table(std::string_view name) { return name == "model.rope_freqs.weight" 
 }  // namespace
 
 bool is_read(const Checkpoint& checkpoint, const CheckpointTensor& tensor) {
-  const std::string_view name = tensor.name;
-  if (!name.starts_with(kLayers)) return true;
-  uint64_t layer = 0;
-  const auto parsed = std::from_chars(name.data() + kLayers.size(), name.data() + name.size(), layer);
-  return parsed.ec != std::errc() || layer < setting(checkpoint, "num_hidden_layers", UINT64_MAX);
+  const uint64_t layers = layers_of(checkpoint);
+  const std::optional<uint64_t> layer = layer_of(tensor);
+  return !layer || *layer < layers || (*layer == layers && looks_ahead(checkpoint));
 }
 
 Parameters count_parameters(const Checkpoint& checkpoint) {
+  const uint64_t layers = layers_of(checkpoint);
   uint64_t all = 0, experts = 0;
   for (const CheckpointTensor& t : checkpoint.tensors()) {
-    if (is_table(t.name) || !is_read(checkpoint, t)) continue;
+    if (is_table(t.name) || layer_of(t).value_or(0) >= layers) continue;
     all += elements(t);
     if (t.name.find(".experts.") != std::string::npos) experts += elements(t);
   }
@@ -65,7 +80,7 @@ uint64_t weight_bytes(const Checkpoint& checkpoint, const WeightTypes& types) {
 }
 
 uint64_t kv_numbers_per_token(const Checkpoint& checkpoint) {
-  const uint64_t layers = setting(checkpoint, "num_hidden_layers", 0);
+  const uint64_t layers = setting(checkpoint, "num_hidden_layers", 0) + (looks_ahead(checkpoint) ? 1 : 0);
   // Latent attention keeps one latent and one rotary key.
   if (const uint64_t latent = setting(checkpoint, "kv_lora_rank", 0); latent > 0)
     return layers * (latent + setting(checkpoint, "qk_rope_head_dim", 0));

@@ -9,9 +9,10 @@
 
 namespace kette {
 
-// Does the model read the tensor? Files may hold layers behind the last one (for predicting several tokens at once).
+// Does the model read the tensor? Of layers behind the last only the first, where it is a multi-token prediction module.
 bool is_read(const Checkpoint& checkpoint, const CheckpointTensor& tensor);
 
+// Without the multi-token prediction module's.
 struct Parameters {
   uint64_t all = 0;
   uint64_t active = 0;  // that one token meets: of the routed experts those that are chosen

@@ -45,6 +45,7 @@ Result<std::unique_ptr<Session>> Session::fork() const {
   KETTE_ASSIGN(std::unique_ptr<Session> copy, make(loaded_, kv_.capacity(), kv_.type()));
   copy->kv_.copy_from(kv_, tokens_.size());
   copy->tokens_ = tokens_;
+  copy->ahead_length_ = ahead_length_;
   return copy;
 }
 
@@ -64,6 +65,7 @@ Status Session::eval(std::span<const Token> tokens, float* logits, size_t rows) 
   KETTE_TRY(check(tokens));
   if (tokens.size() > capacity() - length())
     return error(Code::kContextFull, "{} tokens held and {} given, the context holds {}", length(), tokens.size(), capacity());
+  keep_ahead(length());
   const size_t silent = tokens.size() - rows;  // leading rows whose logits nobody wants
   make_room(tokens_, tokens.size());
   for (size_t done = 0; done < tokens.size();) {
@@ -81,6 +83,7 @@ Status Session::eval(std::span<const Token> tokens, float* logits, size_t rows) 
 Status Session::rewind(size_t n_tokens) {
   if (answer_) return error(Code::kMisuse, "rewind while an answer is under way");
   if (n_tokens > length()) return error(Code::kInvalidArgument, "rewind to {} tokens, the session holds {}", n_tokens, length());
+  keep_ahead(n_tokens);
   tokens_.resize(n_tokens);
   return {};
 }
@@ -96,13 +99,18 @@ Status Session::begin(std::vector<Token> prompt, GenerateOptions options) {
   KETTE_TRY(check(options.stop_tokens).within("stop_tokens"));
   if (options.max_draft > kMaxDraft)
     return error(Code::kInvalidArgument, "max_draft: {}, expected at most {}", options.max_draft, kMaxDraft);
+  if (options.speculation == Speculation::kLookAhead && !model().looks_ahead())
+    return error(Code::kUnsupported, "speculation: the model has no multi-token prediction module");
   for (const std::string& stop : options.stop)
     if (stop.empty()) return error(Code::kInvalidArgument, "a stop string is empty");
+  const bool ahead = options.speculation == Speculation::kLookAhead;
   Answer answer(std::move(options), vocab_size);
   for (const Token token : prompt) answer.sampler.accept(token);
   // At least the last token is evaluated again: its logits choose the first new one.
   const auto same = std::mismatch(tokens_.begin(), tokens_.end(), prompt.begin(), prompt.end() - 1);
-  const auto kept = static_cast<size_t>(same.first - tokens_.begin());
+  auto kept = static_cast<size_t>(same.first - tokens_.begin());
+  keep_ahead(kept);
+  if (ahead) kept = ahead_length_;  // the module needs hidden states, which nobody keeps
   metrics_ = {};
   forward_.begin_measuring();
   metrics_.prompt_tokens = prompt.size();
@@ -129,17 +137,19 @@ Result<bool> Session::step(uint32_t budget_us) {
 Result<bool> Session::work(std::optional<Clock::time_point> deadline) {
   while (answer_) {
     const Clock::time_point start = Clock::now();
-    auto evaluated = evaluate_pending(deadline);
+    const bool ahead = answer_->looking_ahead;
+    auto done = ahead ? look_ahead(deadline) : evaluate_pending(deadline);
     (answer_->generated == 0 ? metrics_.prefill_us : metrics_.decode_us) += microseconds(Clock::now() - start);
-    if (!evaluated.ok()) {
-      if (evaluated.status().code() != Code::kCancelled) {
+    if (!done.ok()) {
+      if (done.status().code() != Code::kCancelled) {
         answer_.reset();
-        return std::move(evaluated).status();
+        return std::move(done).status();
       }
       finish(Finish::kCancelled);
       return true;
     }
-    if (!*evaluated) return false;
+    if (!*done) return false;
+    if (ahead) continue;
     struct EndUnlessChosen {  // an exception would leave the sampler ahead of the tokens
       std::optional<Answer>* answer;
       ~EndUnlessChosen() {
@@ -171,6 +181,12 @@ size_t Session::rows_of_pass(bool budget, size_t left) const {
 Result<bool> Session::evaluate_pending(std::optional<Clock::time_point> deadline) {
   Answer& a = *answer_;
   while (a.evaluated < a.pending.size()) {
+    if (a.catching_up) {
+      KETTE_ASSIGN(const bool caught_up, forward_.run(deadline, a.options.cancel.get()));
+      if (!caught_up) return false;
+      a.catching_up = false;
+      ahead_length_ = length();
+    }
     if (!forward_.under_way()) {
       const size_t n = rows_of_pass(deadline.has_value(), a.pending.size() - a.evaluated);
       const bool last = a.evaluated + n == a.pending.size();
@@ -188,6 +204,10 @@ Result<bool> Session::evaluate_pending(std::optional<Clock::time_point> deadline
     const size_t sure = std::min(a.evaluated, a.pending.size() - a.drafted);
     tokens_.insert(tokens_.end(), a.pending.begin() + static_cast<ptrdiff_t>(a.evaluated - took),
                    a.pending.begin() + static_cast<ptrdiff_t>(sure));
+    if (a.options.speculation == Speculation::kLookAhead && a.evaluated < a.pending.size()) {
+      forward_.begin_ahead(std::span(a.pending).subspan(a.evaluated - took + 1, took), kv_, length() - took, nullptr, 0);
+      a.catching_up = true;
+    }
   }
   return true;
 }
@@ -211,7 +231,7 @@ Status Session::choose() {
   }
   if (a.generated > row) a.governor.record(guesses.size(), row, microseconds(Clock::now() - a.step_began));  // not the prompt's
   a.step_began = Clock::now();
-  draft(token);
+  draft(token, forward_.rows() - (guesses.size() - (row - 1)));
   return {};
 }
 
@@ -243,21 +263,45 @@ bool Session::emit(Token token) {
   return answer_.has_value();
 }
 
-// The next pass: the token chosen last, and what is guessed to come after it.
-void Session::draft(Token chosen) {
+// The next pass: the token chosen last, and what is guessed to come after it. `standing`: rows of the pass just done
+// whose tokens stand.
+void Session::draft(Token chosen, size_t standing) {
   Answer& a = *answer_;
   a.pending.assign(1, chosen);
   a.evaluated = 0;
   a.drafted = 0;
-  if (a.options.speculation == Speculation::kOff || !a.governor.allows()) return;
-  size_t most = std::min<size_t>(a.options.max_draft, capacity() - length() - 1);
+  if (a.options.speculation == Speculation::kOff) return;
+  size_t most = a.governor.allows() ? std::min<size_t>(a.options.max_draft, capacity() - length() - 1) : 0;
   if (a.options.max_tokens > 0) most = std::min<size_t>(most, a.options.max_tokens - a.generated - 1);
-  if (most == 0) return;
-  tokens_.push_back(chosen);  // for the look-up alone: it is not evaluated yet
-  const std::span<const Token> guesses = look_up(tokens_, most);
-  a.pending.insert(a.pending.end(), guesses.begin(), guesses.end());
-  a.drafted = guesses.size();
+  tokens_.push_back(chosen);  // to be seen, though it is not evaluated yet
+  if (a.options.speculation == Speculation::kLookAhead) {
+    a.most = most;
+    a.looking_ahead = true;
+    forward_.begin_ahead(std::span(tokens_).last(standing), kv_, tokens_.size() - 1 - standing, logits_.data(), most > 0 ? 1 : 0);
+  } else if (most > 0) {
+    const std::span<const Token> guesses = look_up(tokens_, most);
+    a.pending.insert(a.pending.end(), guesses.begin(), guesses.end());
+    a.drafted = guesses.size();
+  }
   tokens_.pop_back();
+}
+
+// The module guesses one token after another, each from its own state of the one before.
+Result<bool> Session::look_ahead(std::optional<Clock::time_point> deadline) {
+  Answer& a = *answer_;
+  for (;;) {
+    KETTE_ASSIGN(const bool done, forward_.run(deadline, a.options.cancel.get()));
+    if (!done) return false;
+    if (a.drafted == 0) ahead_length_ = length();
+    if (a.drafted == a.most) break;
+    const std::span<const float> logits = logits_.span().first(model().shape().vocab_size);
+    const auto guess = static_cast<Token>(std::ranges::max_element(logits) - logits.begin());
+    a.pending.push_back(guess);
+    if (++a.drafted == a.most) break;
+    forward_.begin_further(guess, kv_, length() + a.drafted - 1, logits_.data());
+  }
+  a.looking_ahead = false;
+  return true;
 }
 
 void Session::finish(Finish reason) {

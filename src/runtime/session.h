@@ -16,7 +16,11 @@
 namespace kette {
 
 // Who guesses tokens ahead. Every guess is checked: the tokens are the same with and without.
-enum class Speculation { kOff, kLookUp };
+enum class Speculation {
+  kOff,
+  kLookUp,     // what followed earlier in the sequence
+  kLookAhead,  // the model's own multi-token prediction module
+};
 
 struct GenerateOptions {
   uint32_t max_tokens = 0;  // 0: until the context is full
@@ -88,7 +92,10 @@ class Session {
     TextStream text;
     std::vector<Token> pending;  // of the prompt, not yet evaluated; then the token chosen last and guesses after it
     size_t drafted = 0;          // how many of pending are guesses
+    size_t most = 0;             // guesses wanted by the look ahead under way
     size_t evaluated = 0;        // of pending
+    bool catching_up = false;    // the module is behind: it goes over the stretch of the prompt just evaluated
+    bool looking_ahead = false;  // pending is whole once the module has guessed
     DraftGovernor governor;
     Clock::time_point step_began = Clock::now();
     uint32_t generated = 0;
@@ -104,13 +111,17 @@ class Session {
   Status choose();
   // Show a chosen token; false if the answer ends with it.
   bool emit(Token token);
-  void draft(Token chosen);
+  void draft(Token chosen, size_t standing);
+  Result<bool> look_ahead(std::optional<Clock::time_point> deadline);
+  // The module's keys and values stand for positions before n - 1 at most: each is made with the token that follows.
+  void keep_ahead(size_t n) { ahead_length_ = std::min(ahead_length_, n > 0 ? n - 1 : 0); }
   void finish(Finish reason);
 
   std::shared_ptr<const LoadedModel> loaded_;
   nn::KvCache kv_;
   Forward forward_;
   std::vector<Token> tokens_;  // what the cache holds
+  size_t ahead_length_ = 0;    // positions that the module's layer of the cache holds
   AlignedBuffer<float> logits_;  // [1 + guesses][vocab_size]
   std::optional<Answer> answer_;
   std::vector<Event> events_;    // in order; next_event_ is the first not polled
