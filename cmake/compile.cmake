@@ -9,6 +9,12 @@ if(KETTE_SANITIZE)
     -fsanitize=${KETTE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(kette_sanitize INTERFACE -fsanitize=${KETTE_SANITIZE})
 endif()
+if(KETTE_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "KETTE_FUZZ needs Clang (libFuzzer); the compiler is ${CMAKE_CXX_COMPILER}.")
+  endif()
+  target_compile_options(kette_sanitize INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 # The library's own sources: baseline CPU, position independent, nothing visible from outside.
 add_library(kette_compile INTERFACE)

@@ -164,6 +164,33 @@ function(kette_python_tests)
   endforeach()
 endfunction()
 
+# tests/fuzz/<target>_fuzz.cpp: the ctest entry fuzz/<target> runs it on seeds from the goldens and on tests/fuzz/corpus,
+# where inputs that once crashed stay. With KETTE_FUZZ also the program kette_fuzz_<target>, which looks for more:
+#   build/fuzz/tests/kette_fuzz_gguf NEW_INPUTS_FOLDER build/fuzz/seeds/gguf tests/fuzz/corpus/gguf
+function(kette_fuzz_tests)
+  set(seeds "${PROJECT_BINARY_DIR}/seeds")
+  execute_process(COMMAND_ERROR_IS_FATAL ANY
+    COMMAND "${Python3_EXECUTABLE}" "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/seeds.py" "${seeds}")
+  file(GLOB files CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/*_fuzz.cpp")
+  foreach(file IN LISTS files)
+    cmake_path(GET file STEM name)
+    string(REGEX REPLACE "_fuzz$" "" name "${name}")
+    add_executable(kette_replay_${name} "${file}" fuzz/replay.cpp)
+    target_link_libraries(kette_replay_${name} PRIVATE kette_test_support)
+    set(inputs "${seeds}/${name}")
+    if(IS_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${name}")
+      list(APPEND inputs "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${name}")
+    endif()
+    add_test(NAME fuzz/${name} COMMAND kette_replay_${name} ${inputs})
+    set_tests_properties(fuzz/${name} PROPERTIES TIMEOUT 900)
+    if(KETTE_FUZZ)
+      add_executable(kette_fuzz_${name} "${file}")
+      target_link_libraries(kette_fuzz_${name} PRIVATE kette_test_support)
+      target_link_options(kette_fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    endif()
+  endforeach()
+endfunction()
+
 # Kette as others use it: installed and moved (find_package, pkg-config), and as a subdirectory.
 function(kette_consumer_tests)
   foreach(kind IN ITEMS find_package pkg_config fetch_content)
