@@ -6,7 +6,7 @@ namespace {
 
 std::shared_ptr<kette::Runtime> one_runtime() {
   kette::RuntimeOptions options;
-  options.n_threads = 1;
+  options.pool.n_threads = 1;
   auto made = kette::make_runtime(std::move(options));
   kette::test::must(made.ok());
   return *made;

@@ -181,6 +181,6 @@ TEST_CASE("probe: parameters, those a token meets, and the cache") {
   // A layer behind the last is not counted, nor are scales.
   const auto fp8 = probe("dsv3_fp8");
   CHECK(fp8.at("parameters") < 1631792);
-  CHECK(fp8.at("kv_bytes_per_token") == 2 * 2 * (64 + 32));
+  CHECK(fp8.at("kv_bytes_per_token") == 2 * (2 + 1) * (64 + 32));  // two layers and the prediction module
   CHECK(fp8.at("tensor_types").at("fp8_e4m3") > 0);
 }
