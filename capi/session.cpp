@@ -50,6 +50,14 @@ Result<GenerateOptions> read_generate(const kette_gen_params* given) {
     out.stop_tokens.assign(p.stop_tokens, p.stop_tokens + p.n_stop_tokens);
   }
   if (p.cancel != nullptr) out.cancel = p.cancel->flag;
+  switch (p.speculation) {
+    case KETTE_SPECULATION_AUTO: out.speculation = Speculation::kAuto; break;
+    case KETTE_SPECULATION_OFF: out.speculation = Speculation::kOff; break;
+    case KETTE_SPECULATION_PROMPT_LOOKUP: out.speculation = Speculation::kLookUp; break;
+    case KETTE_SPECULATION_MTP: out.speculation = Speculation::kLookAhead; break;
+    default: return error(Code::kInvalidArgument, "speculation: {}, expected KETTE_SPECULATION_*", p.speculation);
+  }
+  out.max_draft = p.max_draft;
   return out;
 }
 
@@ -228,6 +236,8 @@ kette_status kette_session_metrics(const kette_session* session, kette_metrics* 
     own.steps = m.steps;
     own.step_overrun_max_us = m.step_overrun_max_us;
     own.quantum_max_us = m.quantum_max_us;
+    own.drafted_tokens = m.drafted_tokens;
+    own.accepted_tokens = m.accepted_tokens;
     KETTE_TRY(write_struct(own, out, "kette_metrics"));
     return KETTE_OK;
   });

@@ -13,6 +13,14 @@
 
 KETTE_BEGIN_NAMESPACE
 
+/// Who guesses tokens ahead; the tokens are the same with and without.
+enum class speculation : std::int32_t {
+  automatic = KETTE_SPECULATION_AUTO,  ///< mtp where the model has it and nothing held need be evaluated again, else off
+  off = KETTE_SPECULATION_OFF,
+  prompt_lookup = KETTE_SPECULATION_PROMPT_LOOKUP,  ///< what followed earlier in the conversation
+  mtp = KETTE_SPECULATION_MTP,  ///< the model's multi-token prediction module; unsupported without one
+};
+
 /// Options of one answer. A sampling field that is not set has the model's own default: that of the file where it has
 /// one, else temperature 1 and everything else off.
 struct generate_options {
@@ -28,6 +36,8 @@ struct generate_options {
   std::vector<std::pair<token, float>> bias;   ///< added to the logits
   std::vector<std::string> stop;        ///< the answer ends before the first of these that appears; none is empty
   std::vector<token> stop_tokens;       ///< besides the model's own
+  kette::speculation speculation = kette::speculation::automatic;
+  std::uint32_t max_draft = 0;          ///< guesses at a time, at most 7; 0: the default
   const kette::cancel* cancel = nullptr;  ///< not owned; must live until the answer has begun. It goes on as an event
                                           ///< with finish_reason::cancelled, and the session keeps whole tokens
 };
@@ -103,6 +113,8 @@ class gen_params {
     params_.n_stop = static_cast<std::uint32_t>(stop_.size());
     params_.stop_tokens = o.stop_tokens.data();
     params_.n_stop_tokens = o.stop_tokens.size();
+    params_.speculation = static_cast<std::int32_t>(o.speculation);
+    params_.max_draft = o.max_draft;
     params_.cancel = o.cancel != nullptr ? o.cancel->raw() : own_cancel;
   }
   gen_params(const gen_params&) = delete;

@@ -36,6 +36,7 @@ struct metrics {
   std::uint64_t kv_bytes, weight_bytes, scratch_bytes;
   std::uint64_t steps;                                  ///< with a budget
   std::chrono::microseconds longest_overrun, longest_quantum;  ///< of those: past the budget; between two safe points
+  std::uint64_t drafted_tokens, accepted_tokens;               ///< guesses made, and those that were right
 };
 
 /// An answer as an input range of events, made by request::stream(). Iterating does the work, on this thread; the loop
@@ -112,6 +113,7 @@ class request {
   request& repetition_penalty(float p) { return options_.repetition_penalty = p, *this; }
   request& seed(std::uint64_t s) { return options_.seed = s, *this; }
   request& stop(std::string s) { return options_.stop.push_back(std::move(s)), *this; }
+  request& speculate(kette::speculation s) { return options_.speculation = s, *this; }
   /// Stops the answer from another thread or a signal handler; must live until the answer has begun.
   request& cancel(const kette::cancel& c) { return options_.cancel = &c, *this; }
   /// All options at once, in place of those set so far.
@@ -257,7 +259,8 @@ class session {
     const auto us = [](std::uint64_t n) { return std::chrono::microseconds(static_cast<std::int64_t>(n)); };
     return kette::metrics{m.prompt_tokens,    m.cached_tokens, m.gen_tokens, us(m.ttft_us),   us(m.prefill_us),
                           us(m.decode_us), m.kv_bytes,      m.weight_bytes, m.scratch_bytes,
-                          m.steps,         us(m.step_overrun_max_us), us(m.quantum_max_us)};
+                          m.steps,         us(m.step_overrun_max_us), us(m.quantum_max_us),
+                          m.drafted_tokens, m.accepted_tokens};
   }
 
   const kette::model& model() const noexcept { return state_->of; }

@@ -103,14 +103,18 @@ Status Session::begin(std::vector<Token> prompt, GenerateOptions options) {
     return error(Code::kUnsupported, "speculation: the model has no multi-token prediction module");
   for (const std::string& stop : options.stop)
     if (stop.empty()) return error(Code::kInvalidArgument, "a stop string is empty");
-  const bool ahead = options.speculation == Speculation::kLookAhead;
+  if (options.max_draft == 0) options.max_draft = options.speculation == Speculation::kLookUp ? 4 : 1;
   Answer answer(std::move(options), vocab_size);
   for (const Token token : prompt) answer.sampler.accept(token);
   // At least the last token is evaluated again: its logits choose the first new one.
   const auto same = std::mismatch(tokens_.begin(), tokens_.end(), prompt.begin(), prompt.end() - 1);
   auto kept = static_cast<size_t>(same.first - tokens_.begin());
   keep_ahead(kept);
-  if (ahead) kept = ahead_length_;  // the module needs hidden states, which nobody keeps
+  Speculation& speculation = answer.options.speculation;
+  if (speculation == Speculation::kAuto)
+    speculation = model().looks_ahead() && ahead_length_ + 1 >= kept ? Speculation::kLookAhead : Speculation::kOff;
+  // The module needs hidden states, which nobody keeps.
+  if (speculation == Speculation::kLookAhead) kept = ahead_length_;
   metrics_ = {};
   forward_.begin_measuring();
   metrics_.prompt_tokens = prompt.size();

@@ -17,6 +17,7 @@ namespace kette {
 
 // Who guesses tokens ahead. Every guess is checked: the tokens are the same with and without.
 enum class Speculation {
+  kAuto,       // the module, where the model has one and it has followed what the session holds of the prompt; else off
   kOff,
   kLookUp,     // what followed earlier in the sequence
   kLookAhead,  // the model's own multi-token prediction module
@@ -28,8 +29,8 @@ struct GenerateOptions {
   Sampling sampling;
   std::vector<std::string> stop;
   std::vector<Token> stop_tokens;
-  Speculation speculation = Speculation::kOff;
-  uint32_t max_draft = 4;  // guesses at a time, at most Session::kMaxDraft
+  Speculation speculation = Speculation::kAuto;
+  uint32_t max_draft = 0;  // guesses at a time, at most Session::kMaxDraft; 0: 4, or 1 by the module, which was made for 1
   std::shared_ptr<const CancelFlag> cancel;
 };
 

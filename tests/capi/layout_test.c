@@ -97,6 +97,8 @@ int main(int argc, char** argv) {
   FIELD(kette_gen_params, stop_tokens);
   FIELD(kette_gen_params, n_stop_tokens);
   FIELD(kette_gen_params, cancel);
+  FIELD(kette_gen_params, speculation);
+  FIELD(kette_gen_params, max_draft);
   STRUCT(kette_event);
   FIELD(kette_event, struct_size);
   FIELD(kette_event, type);
@@ -126,6 +128,8 @@ int main(int argc, char** argv) {
   FIELD(kette_metrics, steps);
   FIELD(kette_metrics, step_overrun_max_us);
   FIELD(kette_metrics, quantum_max_us);
+  FIELD(kette_metrics, drafted_tokens);
+  FIELD(kette_metrics, accepted_tokens);
   if (argc > 1 && strcmp(argv[1], "--print") == 0) return fputs(text, stdout) < 0;
   golden = read_file(KETTE_LAYOUT);
   if (strcmp((const char*)golden.data, text) != 0) {

@@ -158,6 +158,14 @@ TEST_CASE("a host's loop steps and polls") {
   CHECK_FALSE(s.poll(e));
 }
 
+TEST_CASE("guessing ahead changes no token") {
+  session s(open_tiny());
+  for (const auto how : {kette::speculation::automatic, kette::speculation::off, kette::speculation::prompt_lookup})
+    CHECK(tokens_of(s.generate(kPrompt).temperature(0).max_tokens(8).speculate(how).stream()) == kGreedy8);
+  CHECK(s.metrics()->accepted_tokens <= s.metrics()->drafted_tokens);
+  CHECK(s.generate(kPrompt).speculate(kette::speculation::mtp).start().error().code() == errc::unsupported);
+}
+
 TEST_CASE("a fork goes on by itself") {
   session s(open_tiny());
   s.eval({kPrompt.data(), 10}).value();

@@ -95,6 +95,7 @@ TEST_CASE("guesses of the module change no token, in one call or in slices, fres
         options.max_tokens = 60;
         options.sampling.temperature = temperature;
         options.sampling.seed = 3;
+        options.speculation = Speculation::kOff;
         const auto plain = open_session(loaded, 128);
         const auto expected = answer(*plain, prompt, options, 0);
         options.speculation = Speculation::kLookAhead;
@@ -108,6 +109,14 @@ TEST_CASE("guesses of the module change no token, in one call or in slices, fres
         ok(session->rewind(prompt.size() / 2));
         CHECK(answer(*session, prompt, options, 200).tokens == expected.tokens);
         CHECK(answer(*session, prompt, options, 0).tokens == expected.tokens);  // all of the prompt is held
+        options.speculation = Speculation::kAuto;
+        CHECK(answer(*session, prompt, options, 0).drafted > 0);
+        // Without the module's part of what is held it is not worth evaluating that again.
+        ok(plain->rewind(prompt.size() - 1));
+        const Answer unguessed = answer(*plain, prompt, options, 0);
+        CHECK(unguessed.tokens == expected.tokens);
+        CHECK(unguessed.drafted == 0);
+        CHECK(plain->metrics().cached_tokens == prompt.size() - 1);
       }
     }
   }

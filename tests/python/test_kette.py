@@ -251,6 +251,18 @@ class Sessions(unittest.TestCase):
         biased = s.generate(PROMPT["ids"], 3, temperature=0, logit_bias={7: 1000.0})
         self.assertEqual([e.token for e in biased], [7, 7, 7])
 
+    def test_speculation(self):
+        s = self.model.session()
+        for speculation in ("off", "prompt_lookup", None):
+            with self.subTest(speculation=speculation):
+                answer = s.generate(PROMPT["ids"], 32, temperature=0, ignore_eos=True, speculation=speculation, max_draft=3)
+                self.assertEqual([e.token for e in answer], PROMPT["greedy"])
+                self.assertLessEqual(s.metrics["accepted_tokens"], s.metrics["drafted_tokens"])
+        with self.assertRaises(kette.Unsupported):
+            s.generate(PROMPT["ids"], speculation="mtp")
+        with self.assertRaises(kette.InvalidArgument):
+            s.generate(PROMPT["ids"], speculation="lookup")
+
     def test_bad_options(self):
         s = self.model.session()
         for options in ({"seed": -1}, {"max_tokens": -1}, {"stop": "a\0b"}, {"top_p": 7.0}, {"temperature": -1.0}):

@@ -17,6 +17,7 @@ CHAT_NO_GENERATION_PROMPT = 1
 GENERATE_IGNORE_EOS, GENERATE_SHOW_SPECIAL = 2, 4
 KV_TYPES = {None: 0, "f32": 1, "f16": 2, "bf16": 3}
 EVENT_DONE = 4
+SPECULATION = {None: 0, "off": 1, "prompt_lookup": 2, "mtp": 3}
 FINISH_REASONS = {1: "stop", 2: "stop_string", 3: "length", 4: "context_full", 5: "cancelled"}
 INVALID_ARGUMENT = -1
 
@@ -119,6 +120,8 @@ class GenParams(Sized):
         ("stop_tokens", c.POINTER(c.c_int32)),
         ("n_stop_tokens", c.c_size_t),
         ("cancel", c.c_void_p),
+        ("speculation", c.c_int32),
+        ("max_draft", c.c_uint32),
     ]
 
 
@@ -153,6 +156,8 @@ class Metrics(Sized):
             "steps",
             "step_overrun_max_us",
             "quantum_max_us",
+            "drafted_tokens",
+            "accepted_tokens",
         )
     ]
 

@@ -15,6 +15,7 @@ from ._library import (
     GENERATE_SHOW_SPECIAL,
     OK,
     SAMPLING_BITS,
+    SPECULATION,
     CEvent,
     GenParams,
     Handle,
@@ -78,9 +79,15 @@ class Options:
         stop_tokens: Optional[Iterable[int]] = None,
         ignore_eos: bool = False,
         show_special: bool = False,
+        speculation: Optional[str] = None,
+        max_draft: int = 0,
     ):
         flags = (GENERATE_IGNORE_EOS if ignore_eos else 0) | (GENERATE_SHOW_SPECIAL if show_special else 0)
         self.params = GenParams(flags=flags, max_tokens=convert.integer("max_tokens", max_tokens or 0, 0, 2**32 - 1))
+        if speculation not in SPECULATION:
+            raise InvalidArgument(f"speculation: {speculation!r}, expected None, 'off', 'prompt_lookup' or 'mtp'")
+        self.params.speculation = SPECULATION[speculation]
+        self.params.max_draft = convert.integer("max_draft", max_draft, 0, 2**32 - 1)
         self.sampling = Sampling()
         floats = {
             "temperature": temperature,
@@ -259,7 +266,9 @@ class Session:
         max_tokens: 0 is until the context is full. Sampling: temperature (0: greedy), top_p, top_k, min_p,
         repetition_penalty, presence_penalty, frequency_penalty, penalty_window, seed, logit_bias ({id: added}); what is
         not given is the model's default. stop: a string or several, stop_tokens: ids; the answer ends before them.
-        ignore_eos: go on after the model ended its turn. show_special: control tokens appear in the text.
+        ignore_eos: go on after the model ended its turn. show_special: control tokens appear in the text. speculation:
+        who guesses tokens ahead, which changes no token: "mtp" (the model's multi-token prediction module),
+        "prompt_lookup" (what followed earlier), "off", None ("mtp" where the model has it); max_draft: at a time.
         """
         chosen = Options(max_tokens=max_tokens, **options)
         if isinstance(prompt, (str, bytes)):

@@ -296,6 +296,12 @@ typedef struct kette_sampling {
 #define KETTE_GENERATE_RAW_BYTES 1u   /* text events may end inside a UTF-8 character */
 #define KETTE_GENERATE_IGNORE_EOS 2u  /* end-of-turn tokens neither stop nor show */
 #define KETTE_GENERATE_SHOW_SPECIAL 4u /* control tokens appear in the text */
+/* Who guesses tokens ahead. Several guesses are checked in one pass over the weights, and where that takes longer than it
+ * saves guessing rests: tokens are the same with and without, only faster or not. */
+#define KETTE_SPECULATION_AUTO 0          /* MTP where the model has it and nothing held need be evaluated again, else off */
+#define KETTE_SPECULATION_OFF 1
+#define KETTE_SPECULATION_PROMPT_LOOKUP 2 /* what followed earlier in the conversation; for answers that quote it */
+#define KETTE_SPECULATION_MTP 3           /* the model's multi-token prediction module; KETTE_E_UNSUPPORTED without one */
 typedef struct kette_gen_params {
   uint32_t struct_size, flags;
   uint32_t max_tokens; /* 0: until the context is full */
@@ -305,6 +311,8 @@ typedef struct kette_gen_params {
   const kette_token* stop_tokens; /* [n_stop_tokens] besides the model's own */
   size_t n_stop_tokens;
   kette_cancel* cancel;           /* checked at every safe point; the session keeps whole tokens */
+  int32_t speculation;            /* KETTE_SPECULATION_* */
+  uint32_t max_draft;             /* guesses at a time, at most 7; 0: the default */
 } kette_gen_params;
 
 #define KETTE_EVENT_NONE 0
@@ -343,6 +351,7 @@ typedef struct kette_metrics {
   /* Of that generation's kette_session_step calls with a budget: how many, the longest overrun of the budget, and the
    * longest stretch of work between two safe points. */
   uint64_t steps, step_overrun_max_us, quantum_max_us;
+  uint64_t drafted_tokens, accepted_tokens; /* guesses made, and those that were right */
 } kette_metrics;
 
 typedef int32_t (*kette_on_event)(void* user, const kette_event* event); /* not 0 stops the answer [CB-C] */
