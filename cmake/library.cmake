@@ -68,8 +68,10 @@ if(KETTE_BUILD_SHARED)
     "LINKER:--version-script=${kette_version_script}"
     LINKER:--exclude-libs,ALL LINKER:-Bsymbolic LINKER:--gc-sections
     LINKER:-z,relro LINKER:-z,now
-    $<$<NOT:$<BOOL:${KETTE_SANITIZE}>>:LINKER:-z,defs>
     $<$<BOOL:${KETTE_STATIC_RUNTIME}>:-static-libstdc++> $<$<BOOL:${KETTE_STATIC_RUNTIME}>:-static-libgcc>)
+  if(NOT KETTE_SANITIZE)  # sanitizers' runtimes are in the program
+    target_link_options(kette PRIVATE LINKER:-z,defs)
+  endif()
 endif()
 
 # libkette.a is one object: Kette and its private libraries linked together, with every symbol but kette_* made local.

@@ -13,7 +13,7 @@ static int32_t print_event(void* user, const kette_event* event) {
 
 int main(int argc, char** argv) {
   if (argc < 2) return fprintf(stderr, "usage: %s MODEL.gguf [\"question\"]\n", argv[0]), 2;
-  const char* question = argc > 2 ? argv[2] : "What is the capital of France?";
+  const char* question = argc > 2 ? argv[2] : "What is the capital of France? Answer in one short paragraph.";
   kette_sampling greedy = {0}; /* always the likeliest token: temperature 0 */
   greedy.struct_size = sizeof greedy;
   greedy.set = KETTE_SET_TEMPERATURE;

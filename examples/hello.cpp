@@ -8,7 +8,7 @@ int main(int argc, char** argv) try {
   const auto runtime = kette::runtime::create().value();
   const auto model = kette::model::open(runtime, argv[1]).value();
   kette::session session(model);
-  const char* question = argc > 2 ? argv[2] : "What is the capital of France?";
+  const char* question = argc > 2 ? argv[2] : "What is the capital of France? Answer in one short paragraph.";
   for (const kette::event& event : session.chat(question).temperature(0).max_tokens(200).stream())
     std::cout << event.text() << std::flush;
   session.status().value();  // throws if the answer broke off
