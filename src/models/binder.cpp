@@ -279,14 +279,18 @@ GqaSizes bind_gqa_sizes(Binder& b) {
   return s;
 }
 
-nn::GqaAttention bind_gqa(Binder& b, const std::string& prefix, const GqaSizes& s, Bias qkv_bias, QkNorm qk_norm) {
+Bias bind_attention_bias(Binder& b) {
+  return b.boolean("attention_bias", b.has_tensor("model.layers.0.self_attn.q_proj.bias")) ? Bias::kYes : Bias::kNo;
+}
+
+nn::GqaAttention bind_gqa(Binder& b, const std::string& prefix, const GqaSizes& s, const GqaParts& parts) {
   const size_t q = s.num_attention_heads * s.head_dim, kv = s.num_key_value_heads * s.head_dim;
   nn::GqaAttention a;
-  a.q_proj = b.linear(prefix + ".q_proj", q, s.hidden_size, qkv_bias);
-  a.k_proj = b.linear(prefix + ".k_proj", kv, s.hidden_size, qkv_bias);
-  a.v_proj = b.linear(prefix + ".v_proj", kv, s.hidden_size, qkv_bias);
-  a.o_proj = b.linear(prefix + ".o_proj", s.hidden_size, q);
-  if (qk_norm == QkNorm::kYes) {
+  a.q_proj = b.linear(prefix + ".q_proj", q, s.hidden_size, parts.qkv_bias);
+  a.k_proj = b.linear(prefix + ".k_proj", kv, s.hidden_size, parts.qkv_bias);
+  a.v_proj = b.linear(prefix + ".v_proj", kv, s.hidden_size, parts.qkv_bias);
+  a.o_proj = b.linear(prefix + ".o_proj", s.hidden_size, q, parts.o_bias);
+  if (parts.qk_norm == QkNorm::kYes) {
     a.q_norm = b.rms_norm(prefix + ".q_norm", s.head_dim, bind_eps(b));
     a.k_norm = b.rms_norm(prefix + ".k_norm", s.head_dim, bind_eps(b));
   }
@@ -308,7 +312,7 @@ nn::SwiGlu bind_swiglu(Binder& b, const std::string& prefix, size_t hidden_size,
 namespace {
 
 // YaRN turns the softmax's temperature by scaling cosine and sine: by attention_factor, or by DeepSeek's two mscales
-// (where mscale_all_dim's part is on the softmax itself), or by m(1).
+// (where mscale_all_dim's part is on the softmax itself), or, unless both are set, by m(1).
 nn::Rope bind_yarn(Binder& b, nn::Rope rope, double theta) {
   nn::Yarn yarn{};
   yarn.factor = b.real("rope_scaling.factor", 1e-3, 1e6);
@@ -321,9 +325,11 @@ nn::Rope bind_yarn(Binder& b, nn::Rope rope, double theta) {
   b.require(b.boolean("rope_scaling.truncate", true), "rope_scaling.truncate: false, expected true");
   if (!b.status().ok()) return rope;
   nn::scale_yarn(rope.inv_freq, theta, yarn);
+  const double mscale = b.real("rope_scaling.mscale", 0, 1e3, 0.0);
   const double all = b.real("rope_scaling.mscale_all_dim", 0, 1e3, 0.0);
-  double magnitude = nn::yarn_magnitude(yarn.factor, b.real("rope_scaling.mscale", 0, 1e3, 1.0));
-  if (all > 0) magnitude /= nn::yarn_magnitude(yarn.factor, all);
+  const double magnitude = mscale > 0 && all > 0
+                               ? nn::yarn_magnitude(yarn.factor, mscale) / nn::yarn_magnitude(yarn.factor, all)
+                               : nn::yarn_magnitude(yarn.factor, 1.0);
   rope.magnitude = static_cast<float>(b.real("rope_scaling.attention_factor", 0, 1e6, magnitude));
   return rope;
 }

@@ -111,8 +111,12 @@ struct GqaSizes {
 };
 float bind_eps(Binder& binder);  // rms_norm_eps
 GqaSizes bind_gqa_sizes(Binder& binder);
-nn::GqaAttention bind_gqa(Binder& binder, const std::string& prefix, const GqaSizes& sizes, Bias qkv_bias,
-                          QkNorm qk_norm);
+struct GqaParts {
+  Bias qkv_bias = Bias::kNo, o_bias = Bias::kNo;
+  QkNorm qk_norm = QkNorm::kNo;
+};
+Bias bind_attention_bias(Binder& binder);  // attention_bias; files that don't say have the tensors or not
+nn::GqaAttention bind_gqa(Binder& binder, const std::string& prefix, const GqaSizes& sizes, const GqaParts& parts);
 nn::SwiGlu bind_swiglu(Binder& binder, const std::string& prefix, size_t hidden_size, size_t intermediate_size);
 // rope_theta and rope_scaling (llama3, linear, yarn; rope_freqs.weight in GGUF).
 nn::Rope bind_rope(Binder& binder, size_t head_dim);

@@ -13,7 +13,7 @@ Result<std::unique_ptr<Model>> bind_qwen2(Binder& b) {
       .key_dim = gqa.head_dim,
       .value_dim = gqa.head_dim,
       .rotary_dim = gqa.head_dim,
-      .self_attn = [&](const std::string& prefix) { return bind_gqa(b, prefix, gqa, Bias::kYes, QkNorm::kNo); },
+      .self_attn = [&](const std::string& prefix) { return bind_gqa(b, prefix, gqa, {.qkv_bias = Bias::kYes}); },
       .mlp = [&](const std::string& prefix, size_t) { return bind_swiglu(b, prefix, gqa.hidden_size, intermediate_size); },
   });
 }

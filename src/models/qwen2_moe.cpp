@@ -29,7 +29,7 @@ Result<std::unique_ptr<Model>> bind_qwen2_moe(Binder& b) {
       .key_dim = gqa.head_dim,
       .value_dim = gqa.head_dim,
       .rotary_dim = gqa.head_dim,
-      .self_attn = [&](const std::string& prefix) { return bind_gqa(b, prefix, gqa, Bias::kYes, QkNorm::kNo); },
+      .self_attn = [&](const std::string& prefix) { return bind_gqa(b, prefix, gqa, {.qkv_bias = Bias::kYes}); },
       .mlp = [&](const std::string& prefix, size_t layer) -> nn::FeedForward {
         if (sparse[layer]) return moe(prefix);
         return bind_swiglu(b, prefix, gqa.hidden_size, intermediate_size);

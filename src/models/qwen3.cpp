@@ -4,9 +4,9 @@
 namespace kette {
 
 Result<std::unique_ptr<Model>> bind_qwen3(Binder& b) {
-  b.require(!b.boolean("attention_bias", false), "attention_bias: true, expected false");
   b.require(!b.boolean("use_sliding_window", false), "use_sliding_window: true, expected false");
   const GqaSizes gqa = bind_gqa_sizes(b);
+  const Bias bias = bind_attention_bias(b);
   const size_t intermediate_size = b.size("intermediate_size", 1, 1 << 20);
   return bind_decoder(b, {
       .hidden_size = gqa.hidden_size,
@@ -14,7 +14,7 @@ Result<std::unique_ptr<Model>> bind_qwen3(Binder& b) {
       .key_dim = gqa.head_dim,
       .value_dim = gqa.head_dim,
       .rotary_dim = gqa.head_dim,
-      .self_attn = [&](const std::string& prefix) { return bind_gqa(b, prefix, gqa, Bias::kNo, QkNorm::kYes); },
+      .self_attn = [&](const std::string& prefix) { return bind_gqa(b, prefix, gqa, {bias, bias, QkNorm::kYes}); },
       .mlp = [&](const std::string& prefix, size_t) { return bind_swiglu(b, prefix, gqa.hidden_size, intermediate_size); },
   });
 }

@@ -5,9 +5,9 @@
 namespace kette {
 
 Result<std::unique_ptr<Model>> bind_qwen3_moe(Binder& b) {
-  b.require(!b.boolean("attention_bias", false), "attention_bias: true, expected false");
   b.require(!b.boolean("use_sliding_window", false), "use_sliding_window: true, expected false");
   const GqaSizes gqa = bind_gqa_sizes(b);
+  const Bias bias = bind_attention_bias(b);
   const MoeSizes sizes = {gqa.hidden_size, b.size("num_experts", 1, nn::kMaxExperts),
                           b.size("moe_intermediate_size", 1, 1 << 20)};
   const nn::Routing routing = {.num_experts_per_tok = b.size("num_experts_per_tok", 1, nn::kMaxExperts),
@@ -21,7 +21,7 @@ Result<std::unique_ptr<Model>> bind_qwen3_moe(Binder& b) {
       .key_dim = gqa.head_dim,
       .value_dim = gqa.head_dim,
       .rotary_dim = gqa.head_dim,
-      .self_attn = [&](const std::string& prefix) { return bind_gqa(b, prefix, gqa, Bias::kNo, QkNorm::kYes); },
+      .self_attn = [&](const std::string& prefix) { return bind_gqa(b, prefix, gqa, {bias, bias, QkNorm::kYes}); },
       .mlp = [&](const std::string& prefix, size_t layer) -> nn::FeedForward {
         if (sparse[layer]) return bind_moe(b, prefix, sizes, routing);
         return bind_swiglu(b, prefix, gqa.hidden_size, intermediate_size);
