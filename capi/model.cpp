@@ -42,7 +42,12 @@ Result<OpenParams> open_params(const kette_model_params* params) {
                                                                    : nn::Mode::kFast;
   open.options.vocab_only = (p.flags & KETTE_MODEL_VOCAB_ONLY) != 0;
   if (p.weight_type != nullptr) open.options.weight_type = p.weight_type;
+  if (p.pack_dir != nullptr) open.options.pack_dir = p.pack_dir;
+  if (!open.options.pack_dir.empty() && p.vfs != nullptr)
+    return error(Code::kInvalidArgument, "pack_dir: not with a vfs; packs are made of files of the file system");
+  if (p.reserved != 0) return error(Code::kInvalidArgument, "kette_model_params.reserved: {}, expected 0", p.reserved);
   open.options.memory_budget = p.memory_budget;
+  open.options.plan_context = p.plan_context;
   if (p.cancel != nullptr) open.cancel = p.cancel->flag;
   open.options.cancel = open.cancel.get();
   if (p.progress != nullptr)
@@ -92,6 +97,8 @@ kette_status kette_model_open_memory(kette_runtime* runtime, const void* data, s
     KETTE_TRY(require_live(runtime, "runtime"));
     KETTE_TRY(require(data, "data"));
     KETTE_TRY(require(out, "out"));
+    if (!open.options.pack_dir.empty())
+      return kette::error(Code::kInvalidArgument, "pack_dir: not with a model in memory; packs are made of files");
     KETTE_ASSIGN(auto loaded, kette::LoadedModel::open(runtime->runtime, std::make_unique<HostMemory>(data, n, owner),
                                                        nullptr, open.options));
     *out = make_model(std::move(loaded));
@@ -107,7 +114,7 @@ kette_status kette_model_probe(kette_runtime* runtime, const char* utf8_path, co
     KETTE_TRY(require_live(runtime, "runtime"));
     KETTE_TRY(require(utf8_path, "utf8_path"));
     KETTE_TRY(require(json, "json"));
-    KETTE_ASSIGN(std::string info, kette::LoadedModel::probe(open.files, utf8_path, open.options));
+    KETTE_ASSIGN(std::string info, kette::LoadedModel::probe(*runtime->runtime, open.files, utf8_path, open.options));
     *json = make_buf(std::move(info));
     return KETTE_OK;
   });

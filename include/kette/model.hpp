@@ -22,7 +22,9 @@ using progress_function = std::function<bool(std::uint64_t done, std::uint64_t t
 struct load_options {
   std::uint32_t flags = 0;            ///< KETTE_MODEL_*
   std::string weight_type;            ///< "": as stored
-  std::uint64_t memory_budget = 0;    ///< bytes that weights and opening may take; 0: no limit
+  std::uint64_t memory_budget = 0;    ///< bytes that weights and one session may take; 0: no limit
+  std::uint32_t plan_context = 0;     ///< tokens of that session; 0: a session's default
+  std::string pack_dir;               ///< folder that keeps encoded weights for the next opening; "": none
   progress_function progress;         ///< what it throws comes out of open()
   const kette_vfs* vfs = nullptr;     ///< where files are read; nullptr: the file system
   const kette::cancel* cancel = nullptr;  ///< not owned; must live until open() returns
@@ -30,6 +32,8 @@ struct load_options {
   load_options& set_flags(std::uint32_t bits) { return flags = bits, *this; }
   load_options& set_weight_type(std::string name) { return weight_type = std::move(name), *this; }
   load_options& set_memory_budget(std::uint64_t bytes) { return memory_budget = bytes, *this; }
+  load_options& set_plan_context(std::uint32_t tokens) { return plan_context = tokens, *this; }
+  load_options& set_pack_dir(std::string folder) { return pack_dir = std::move(folder), *this; }
   load_options& set_progress(progress_function f) { return progress = std::move(f), *this; }
   load_options& set_vfs(const kette_vfs* v) { return vfs = v, *this; }
   load_options& set_cancel(const kette::cancel& c) { return cancel = &c, *this; }
@@ -60,7 +64,8 @@ class model {
       return kette_model_open_memory(rt.raw(), data, size, call_release, kept.release(), &params, out, e);
     });
   }
-  /// JSON from the headers alone, without loading: architecture, parameters, tensor types, bytes needed, context length.
+  /// JSON from the headers alone, without loading: architecture, parameters, tensor types, context length, the memory
+  /// that weights, context and scratch need, and whether this machine can run it.
   static result<std::string> probe(const runtime& rt, const std::string& path, const load_options& options = {}) {
     kette_model_params params = read(options);
     return detail::make_string([&](kette_buf** out, kette_error** e) {
@@ -106,6 +111,8 @@ class model {
     params.flags = options.flags;
     params.weight_type = options.weight_type.empty() ? nullptr : options.weight_type.c_str();
     params.memory_budget = options.memory_budget;
+    params.plan_context = options.plan_context;
+    params.pack_dir = options.pack_dir.empty() ? nullptr : options.pack_dir.c_str();
     params.vfs = options.vfs;
     params.cancel = options.cancel != nullptr ? options.cancel->raw() : nullptr;
     return params;

@@ -67,8 +67,9 @@ Result<std::unique_ptr<NewFile>> NewFile::create(const std::string& path, uint64
     const int fd =
         again([&] { return open(part.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666); });
     if (fd < 0) {
-      busy = os_error(errno, part, "open");
-      if (errno == EACCES || errno == ELOOP || errno == EISDIR) continue;  // perhaps another user's
+      const int number = errno;
+      busy = os_error(number, part, "open");
+      if (number == EACCES || number == ELOOP || number == EISDIR) continue;  // perhaps another user's
       return busy;
     }
     auto taken = take(fd, part);
@@ -99,7 +100,8 @@ Status NewFile::reserve() {
   const auto size = static_cast<off_t>(size_);
   if (again([&] { return ftruncate(fd_, 0); }) != 0) return os_error(errno, part_, "truncate");
   if (size == 0 || again([&] { return fallocate(fd_, 0, 0, size); }) == 0) return {};
-  if (errno != EOPNOTSUPP && errno != ENOSYS) return os_error(errno, part_, fmt::format("reserve {} bytes", size_));
+  const int number = errno;
+  if (number != EOPNOTSUPP && number != ENOSYS) return os_error(number, part_, fmt::format("reserve {} bytes", size_));
   if (again([&] { return ftruncate(fd_, size); }) != 0) return os_error(errno, part_, "truncate");
   return {};
 }

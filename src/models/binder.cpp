@@ -4,12 +4,14 @@
 #include <cmath>
 
 #include "file/printable.h"
+#include "models/pack.h"
 #include "nn/rope.h"
 
 namespace kette {
 namespace {
 
 constexpr size_t kProblemsShown = 8;
+constexpr size_t kMostColumns = 1 << 24;  // far above every model's
 
 StoredType stored_type(const Format& f) { return {f.name, f.ggml_type, f.block_size, f.block_bytes}; }
 
@@ -94,17 +96,19 @@ const CheckpointTensor* Binder::tensor(const std::string& name, std::span<const 
   return t;
 }
 
+// In place if it can be, else a copy; nullptr if it cannot be read.
+const std::byte* Binder::bring(const Source& source, uint64_t offset, uint64_t bytes, const std::string& name) {
+  const std::byte* mapped = options_.map ? source.map(offset, bytes) : nullptr;
+  if (mapped != nullptr) return mapped;
+  std::byte* copy = store_.add(bytes);
+  failed_ = source.read_at(offset, {copy, bytes}).within(name);
+  return failed_.ok() ? copy : nullptr;
+}
+
 const std::byte* Binder::bytes_of(const CheckpointTensor& t) {
   if (const auto it = bound_.find(&t); it != bound_.end()) return it->second;
-  const std::byte* bytes = options_.map ? t.source->map(t.offset, t.bytes) : nullptr;
-  if (bytes == nullptr) {
-    std::byte* copy = store_.add(t.bytes);
-    if (Status status = t.source->read_at(t.offset, {copy, t.bytes}); !status.ok()) {
-      failed_ = std::move(status).within(t.name);
-      return nullptr;
-    }
-    bytes = copy;
-  }
+  const std::byte* bytes = bring(*t.source, t.offset, t.bytes, t.name);
+  if (bytes == nullptr) return nullptr;
   bound_.emplace(&t, bytes);
   done_ += t.bytes;
   return advance(done_) ? bytes : nullptr;
@@ -125,22 +129,26 @@ nn::Weight Binder::matrix(const std::string& name, size_t rows, size_t cols) {
 
 nn::Weight Binder::weight_of(const CheckpointTensor& t, size_t rows, size_t cols) {
   nn::Weight weight{find_format(t.type->name), nullptr, rows, cols};
-  // Of weights whose numbers alone say little, the factors lie beside them.
+  const bool tied = has("tie_word_embeddings") && boolean("tie_word_embeddings", false);
+  if (const Format* target = options_.types.target(t, tied); target != nullptr)
+    return {target, encoded(t, weight, *target), rows, cols};
+  if (add_scales(t, weight)) weight.data = bytes_of(t);
+  return weight;
+}
+
+// Of weights whose numbers alone say little, the factors lie beside them.
+bool Binder::add_scales(const CheckpointTensor& t, nn::Weight& weight) {
   const std::string scales = t.name + "_scale_inv";
   if (weight.format->name != "fp8_e4m3") {
     require(!has_tensor(scales), fmt::format("{}: scales of weights stored as {}, expected fp8_e4m3", scales, t.type->name));
-  } else if (has_tensor(scales)) {
-    weight.tile_scale = tile_scales(scales, rows, cols);
-    if (weight.tile_scale == nullptr) return {};
-  } else {
-    problem(fmt::format("{}: missing, expected the scales of fp8 weights", scales));
-    return {};
+    return true;
   }
-  const bool tied = has("tie_word_embeddings") && boolean("tie_word_embeddings", false);
-  const Format* target = options_.types.target(t, tied);
-  if (target != nullptr) return encoded(t, weight, *target);
-  weight.data = bytes_of(t);
-  return weight;
+  if (!has_tensor(scales)) {
+    problem(fmt::format("{}: missing, expected the scales of fp8 weights", scales));
+    return false;
+  }
+  weight.tile_scale = tile_scales(scales, weight.rows, weight.cols);
+  return weight.tile_scale != nullptr;
 }
 
 const float* Binder::tile_scales(const std::string& name, size_t rows, size_t cols) {
@@ -155,43 +163,53 @@ const float* Binder::tile_scales(const std::string& name, size_t rows, size_t co
   return copy;
 }
 
-// In pieces, so that progress and cancel come in between; the rows of a piece on all threads.
-nn::Weight Binder::encoded(const CheckpointTensor& t, const nn::Weight& stored, const Format& target) {
-  constexpr size_t kPieceBytes = 16 << 20, kRowsOfTask = 8;
-  nn::Weight out{&target, nullptr, stored.rows, stored.cols};
-  if (const auto it = encoded_.find(&t); it != encoded_.end()) {
-    out.data = it->second;
-    return out;
+const std::byte* Binder::encoded(const CheckpointTensor& t, nn::Weight stored, const Format& target) {
+  if (const auto it = encoded_.find(&t); it != encoded_.end()) return it->second;
+  const std::byte* bytes = packed(t);
+  if (bytes == nullptr && failed_.ok() && add_scales(t, stored)) {
+    std::byte* own = store_.add(stored.rows * target.row_bytes(stored.cols));
+    const auto nothing_more = [](uint64_t, std::span<const std::byte>) { return Status(); };
+    failed_ = encode_rows(t, stored, target, own, nothing_more);
+    bytes = failed_.ok() ? own : nullptr;
   }
+  if (bytes != nullptr) encoded_.emplace(&t, bytes);
+  return bytes;
+}
+
+const std::byte* Binder::packed(const CheckpointTensor& t) {
+  const Pack::Entry* entry = options_.pack != nullptr ? options_.pack->find(t) : nullptr;
+  if (entry == nullptr) return nullptr;
+  const std::byte* bytes = bring(options_.pack->source(), entry->offset, entry->encoded.bytes, t.name);
+  if (bytes == nullptr) return nullptr;
+  const CheckpointTensor* scales = checkpoint_.find(t.name + "_scale_inv");  // are in the bytes
+  done_ += t.bytes + (scales != nullptr ? scales->bytes : 0);
+  return advance(done_) ? bytes : nullptr;
+}
+
+Status Binder::encode(const CheckpointTensor& t, const Format& target, const PieceDone& done) {
+  const size_t cols = t.shape.back();
+  size_t rows = 1;
+  for (size_t i = 0; i + 1 < t.shape.size(); ++i) rows *= t.shape[i];
+  if (rows == 0 || cols > kMostColumns)
+    return error(Code::kUnsupported, "{}: shape {}, expected rows of at most {}", t.name, shape_text(t.shape),
+                 kMostColumns);
+  nn::Weight stored{find_format(t.type->name), nullptr, rows, cols};
+  if (!add_scales(t, stored) || !problems_.empty()) return status();
+  return encode_rows(t, stored, target, nullptr, done);
+}
+
+// Progress and cancel come between the pieces.
+Status Binder::encode_rows(const CheckpointTensor& t, const nn::Weight& stored, const Format& target, std::byte* out,
+                           const PieceDone& done) {
   const size_t row_bytes = stored.format->row_bytes(stored.cols), out_bytes = target.row_bytes(stored.cols);
-  const size_t piece_rows = std::clamp<size_t>(kPieceBytes / (stored.cols * sizeof(float)), 1, stored.rows);
-  std::byte* data = store_.add(stored.rows * out_bytes);
-  AlignedBuffer<float> numbers(options_.executor->width() * stored.cols);  // a row for each thread
-  const std::byte* mapped = options_.map ? t.source->map(t.offset, t.bytes) : nullptr;
-  AlignedBuffer<std::byte> read(mapped == nullptr ? piece_rows * row_bytes : 0);
-  for (size_t first = 0; first < stored.rows; first += piece_rows) {
-    nn::Weight piece = stored;
-    piece.first_row = first;
-    piece.rows = std::min(piece_rows, stored.rows - first);
-    piece.data = mapped == nullptr ? read.data() : mapped + first * row_bytes;
-    if (mapped == nullptr) {
-      failed_ = t.source->read_at(t.offset + first * row_bytes, {read.data(), piece.rows * row_bytes}).within(t.name);
-      if (!failed_.ok()) return {};
-    }
-    const auto tasks = static_cast<uint32_t>((piece.rows + kRowsOfTask - 1) / kRowsOfTask);
-    options_.executor->parallel_for(tasks, [&](uint32_t i, uint32_t worker) {
-      float* row = numbers.data() + worker * stored.cols;
-      for (size_t r = i * kRowsOfTask; r < std::min(piece.rows, (i + 1) * kRowsOfTask); ++r) {
-        piece.decode(r, 0, stored.cols, row);
-        target.encode(row, data + (first + r) * out_bytes, stored.cols);
-      }
-    });
-    if (!advance(done_ + (first + piece.rows) * row_bytes)) return {};
-  }
+  KETTE_TRY(encode_matrix(t, stored, target, options_.map, *options_.executor, out,
+                          [&](uint64_t offset, std::span<const std::byte> piece) -> Status {
+                            KETTE_TRY(done(offset, piece));
+                            advance(done_ + (offset + piece.size()) / out_bytes * row_bytes);
+                            return failed_;
+                          }));
   done_ += t.bytes;
-  encoded_.emplace(&t, data);
-  out.data = data;
-  return out;
+  return {};
 }
 
 nn::Weight Binder::stacked(const std::string& name, size_t n, size_t rows, size_t cols) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "file/checkpoint.h"
+#include "models/encode.h"
 #include "models/weight_types.h"
 #include "nn/decoder_layer.h"
 #include "nn/embedding.h"
@@ -17,6 +18,8 @@
 #include "nn/rope.h"
 
 namespace kette {
+
+class Pack;
 
 // The bytes of bound tensors that are not mapped in place.
 class WeightStore {
@@ -41,6 +44,7 @@ struct BinderOptions {
   nn::MlaForm mla_form = nn::MlaForm::kChosen;  // forced by tests and measurements
   Executor* executor = nullptr;                 // encodes matrices to other formats; wanted where `types` says so
   WeightTypes types = {};
+  const Pack* pack = nullptr;                   // has some of them encoded already
   // Called after each tensor, and in between where one is encoded, with the bytes done; a Status that is not ok stops
   // the binding.
   std::function<Status(uint64_t done)> progress;
@@ -81,16 +85,24 @@ class Binder {
   nn::RmsNorm rms_norm(const std::string& prefix, size_t n, float eps);
   bool rows_interleaved_rope(const std::string& name) const;
 
+  // Encodes a tensor without binding it: its bytes go to `done` alone.
+  Status encode(const CheckpointTensor& tensor, const Format& target, const PieceDone& done);
+
   // All problems so far.
   Status status() const;
 
  private:
   const CheckpointTensor* tensor(const std::string& name, std::span<const size_t> shape);
   const std::byte* bytes_of(const CheckpointTensor& tensor);
+  const std::byte* bring(const Source& source, uint64_t offset, uint64_t bytes, const std::string& name);
   std::vector<float> floats_of(const CheckpointTensor& tensor, size_t n);
   nn::Weight weight_of(const CheckpointTensor& tensor, size_t rows, size_t cols);
+  bool add_scales(const CheckpointTensor& tensor, nn::Weight& weight);  // false after a problem
   const float* tile_scales(const std::string& name, size_t rows, size_t cols);
-  nn::Weight encoded(const CheckpointTensor& tensor, const nn::Weight& stored, const Format& target);
+  const std::byte* encoded(const CheckpointTensor& tensor, nn::Weight stored, const Format& target);
+  const std::byte* packed(const CheckpointTensor& tensor);  // nullptr: the pack does not have it, or failed
+  Status encode_rows(const CheckpointTensor& tensor, const nn::Weight& stored, const Format& target, std::byte* out,
+                     const PieceDone& done);
   bool advance(uint64_t done);  // tells the progress; false ends the binding
   void problem(std::string text);
   template <class T>

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string_view>
 
 #include "base/status.h"
 #include "nn/batch.h"
@@ -47,6 +48,9 @@ class Model {
   ModelShape shape_;
   nn::Rope rope_;
 };
+
+// Whether models.inc has a row for it.
+bool has_model(std::string_view architecture);
 
 // The row of models.inc for the checkpoint's architecture, bound. kUnsupported, with the list, if there is none.
 Result<std::unique_ptr<Model>> bind_model(Binder& binder);

@@ -7,6 +7,14 @@ namespace kette {
 #include "models/models.inc"
 #undef KETTE_MODEL
 
+bool has_model(std::string_view architecture) {
+#define KETTE_MODEL(file, name) \
+  if (architecture == name) return true;
+#include "models/models.inc"
+#undef KETTE_MODEL
+  return false;
+}
+
 Result<std::unique_ptr<Model>> bind_model(Binder& binder) {
 #define KETTE_MODEL(file, name) \
   if (binder.architecture() == name) return bind_##file(binder);

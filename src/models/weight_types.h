@@ -34,4 +34,11 @@ class WeightTypes {
   const Format* formats_[kParts] = {};
 };
 
+// A tensor that is encoded.
+struct EncodedTensor {
+  const CheckpointTensor* tensor;
+  const Format* format;
+  uint64_t bytes;  // in that format
+};
+
 }  // namespace kette

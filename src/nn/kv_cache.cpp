@@ -6,11 +6,16 @@
 
 namespace kette::nn {
 
-Result<KvCache> KvCache::make(const KvShape& shape, KvType type, size_t capacity, Allocator* allocator) {
+Result<size_t> KvCache::size(const KvShape& shape, KvType type, size_t capacity) {
   auto bytes = checked_mul(shape.layers * shape.heads, shape.key_bytes(type) + shape.value_bytes(type));
   if (bytes) bytes = checked_mul(*bytes, capacity);
   if (!bytes || *bytes > PTRDIFF_MAX)
     return error(Code::kBudget, "KV cache of {} positions: its size does not fit an address", capacity);
+  return *bytes;
+}
+
+Result<KvCache> KvCache::make(const KvShape& shape, KvType type, size_t capacity, Allocator* allocator) {
+  KETTE_TRY(size(shape, type, capacity).status());
   return KvCache(shape, type, capacity, allocator);
 }
 

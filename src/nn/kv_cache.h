@@ -22,6 +22,8 @@ struct KvShape {
 
 class KvCache {
  public:
+  // Bytes of a cache. kBudget if they overflow.
+  static Result<size_t> size(const KvShape& shape, KvType type, size_t capacity);
   // Memory is touched (and so used) only as far as positions are stored. kBudget if the size overflows.
   static Result<KvCache> make(const KvShape& shape, KvType type, size_t capacity, Allocator* allocator = nullptr);
 

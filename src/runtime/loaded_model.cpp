@@ -7,7 +7,6 @@
 #include "base/checked.h"
 #include "base/usable_memory.h"
 #include "file/hf_directory.h"
-#include "runtime/memory_plan.h"
 
 namespace kette {
 
@@ -21,8 +20,6 @@ struct LoadedModel::Place {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr uint64_t kUsualContext = 4096;
 
 std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
@@ -101,20 +98,64 @@ void describe_generation(const Config& generation, Json& info) {
   if (const auto value = generation.boolean("do_sample"); value.ok()) info["generation"]["do_sample"] = *value;
 }
 
-// Weights of each kind with a context of usual length, and whether this machine holds them.
-Json describe_memory(const Checkpoint& checkpoint, const std::string& wanted, const WeightTypes& wanted_types) {
-  const uint64_t memory = usable_memory(), kv = 2 * kv_numbers_per_token(checkpoint) * kUsualContext;
+PlanOptions plan_options(const OpenOptions& options, const WeightTypes& types) {
+  return {types, options.map, !options.pack_dir.empty(), options.mode, options.plan_context};
+}
+
+Json describe_plan(const MemoryPlan& plan) {
+  return {{"weight_bytes", plan.mapped + plan.resident}, {"mapped_bytes", plan.mapped},
+          {"resident_bytes", plan.resident},             {"kv_bytes", plan.kv},
+          {"scratch_bytes", plan.scratch},               {"bytes", plan.all()}};
+}
+
+// Weights of each kind with one session, and whether this machine holds them.
+Json describe_memory(const Checkpoint& checkpoint, const OpenOptions& options, const WeightTypes& wanted,
+                     const Runtime& runtime) {
+  const uint64_t memory = usable_memory();
   Json plans;
+  MemoryPlan last;
   const auto add = [&](const std::string& name, const WeightTypes& types) {
-    const uint64_t weights = weight_bytes(checkpoint, types);
-    plans[name] = {{"weight_bytes", weights}, {"bytes", weights + kv}};
-    if (memory > 0) plans[name]["fits"] = weights + kv <= memory;
+    last = plan_memory(checkpoint, plan_options(options, types), runtime);
+    plans[name] = describe_plan(last);
+    if (memory > 0) plans[name]["fits"] = last.all() <= memory;
+    if (options.memory_budget > 0) plans[name]["within_budget"] = last.all() <= options.memory_budget;
   };
   add("as_stored", {});
   for (const char* type : {"q8_0", "q4_0", "q4_k"})
     if (const auto types = WeightTypes::parse(type); types.ok()) add(type, *types);
-  if (wanted_types.any()) add(wanted, wanted_types);
-  return {{"memory_bytes", memory}, {"context", kUsualContext}, {"kv_bytes", kv}, {"weight_types", plans}};
+  if (wanted.any()) add(options.weight_type, wanted);
+  Json out = {{"memory_bytes", memory}, {"context", last.context}, {"kv_bytes", last.kv},
+              {"scratch_bytes", last.scratch}, {"weight_types", plans}};
+  if (options.memory_budget > 0) out["budget_bytes"] = options.memory_budget;
+  return out;
+}
+
+// Whether this machine can run the model as it would be opened, and every reason why not.
+Json describe_machine(const Checkpoint& checkpoint, const OpenOptions& options, const WeightTypes& wanted,
+                      const Runtime& runtime) {
+  std::vector<std::string> reasons;
+  const bool supported = has_model(checkpoint.architecture());
+  if (!supported) reasons.push_back(fmt::format("architecture {:.64}: no model for it", checkpoint.architecture()));
+  std::vector<std::string_view> unknown;
+  for (const CheckpointTensor& t : checkpoint.tensors())
+    if (is_read(checkpoint, t) && find_format(t.type->name) == nullptr &&
+        std::ranges::find(unknown, t.type->name) == unknown.end())
+      unknown.push_back(t.type->name);
+  if (!unknown.empty())
+    reasons.push_back(fmt::format("tensors are stored as {}: no weight format", fmt::join(unknown, ", ")));
+  const MemoryPlan plan = plan_memory(checkpoint, plan_options(options, wanted), runtime);
+  const uint64_t memory = usable_memory();
+  if (memory > 0 && plan.must_fit() > memory)
+    reasons.push_back(
+        fmt::format("{}; {} of them must be in memory, which has {}", plan.text(), plan.must_fit(), memory));
+  if (options.memory_budget > 0 && plan.all() > options.memory_budget)
+    reasons.push_back(fmt::format("{}, the budget is {}", plan.text(), options.memory_budget));
+  Json out = {{"can_run", reasons.empty()}, {"architecture_supported", supported},
+              {"isa", isa_name(runtime.kernels.isa)}, {"threads", runtime.executor->width()}};
+  // What is mapped may be larger than the memory: then every token waits for the disk.
+  if (memory > 0) out["fits_in_memory"] = plan.all() <= memory;
+  out["reasons"] = reasons;
+  return out;
 }
 
 }  // namespace
@@ -155,12 +196,14 @@ Result<std::shared_ptr<LoadedModel>> LoadedModel::open_place(std::shared_ptr<Run
   return loaded;
 }
 
-Result<std::string> LoadedModel::probe(const OpenFile& open, const std::string& path, const OpenOptions& options) {
+Result<std::string> LoadedModel::probe(const Runtime& runtime, const OpenFile& open, const std::string& path,
+                                       const OpenOptions& options) {
   KETTE_ASSIGN(const WeightTypes types, WeightTypes::parse(options.weight_type));
   KETTE_ASSIGN(Place place, find_place(open, path));
   KETTE_ASSIGN(const Checkpoint checkpoint, read_checkpoint(std::move(place)));
   Json info = describe_checkpoint(checkpoint);
-  info["memory"] = describe_memory(checkpoint, options.weight_type, types);
+  info["memory"] = describe_memory(checkpoint, options, types, runtime);
+  info["machine"] = describe_machine(checkpoint, options, types, runtime);
   return dump(info);
 }
 
@@ -217,23 +260,82 @@ void LoadedModel::compile_template(std::string_view source) {
 Status LoadedModel::load_weights(const OpenOptions& options) {
   KETTE_ASSIGN(const WeightTypes types, WeightTypes::parse(options.weight_type));
   // Known before anything is allocated.
+  plan_options_ = plan_options(options, types);
+  memory_budget_ = options.memory_budget;
   weight_bytes_ = ::kette::weight_bytes(*checkpoint_, types);
-  if (options.memory_budget > 0 && weight_bytes_ > options.memory_budget)
-    return error(Code::kBudget, "weights need {} bytes, the budget is {}", weight_bytes_, options.memory_budget);
+  const MemoryPlan plan = plan_memory(*checkpoint_, plan_options_, *runtime_);
+  KETTE_TRY(check_budget(plan.context, plan.kv));
   const uint64_t total = stored_bytes(*checkpoint_);
-  BinderOptions binding{&runtime_->kernels, mode_, options.map, options.mla_form, runtime_->executor.get(), types, {}};
-  binding.progress = [&](uint64_t done) -> Status {
-    if (cancelled(options.cancel)) return error(Code::kCancelled, "loading was cancelled at {} of {} bytes", done, total);
-    if (options.progress && !options.progress(done, total))
-      return error(Code::kHost, "the progress callback stopped loading at {} of {} bytes", done, total);
+  BinderOptions binding{.kernels = &runtime_->kernels, .mode = mode_, .map = options.map, .mla_form = options.mla_form,
+                        .executor = runtime_->executor.get(), .types = types, .pack = nullptr, .progress = {}};
+  uint64_t most = 0;  // matrices of a new pack are told once, while they are encoded
+  binding.progress = [&](uint64_t bytes) -> Status {
+    most = std::max(most, bytes);
+    if (cancelled(options.cancel))
+      return error(Code::kCancelled, "loading was cancelled at {} of {} bytes", most, total);
+    if (options.progress && !options.progress(most, total))
+      return error(Code::kHost, "the progress callback stopped loading at {} of {} bytes", most, total);
     return {};
   };
   KETTE_TRY(binding.progress(0));
+  if (!options.pack_dir.empty()) {
+    KETTE_TRY(prepare_pack(options, binding));
+    binding.pack = pack_ ? &*pack_ : nullptr;
+    plan_options_.packed = pack_.has_value();
+  }
   Binder binder(*checkpoint_, store_, binding);
   KETTE_ASSIGN(model_, bind_model(binder));
   if (tokenizer_ && tokenizer_->vocab_size() > model_->shape().vocab_size)
     return error(Code::kCorrupt, "the tokenizer has {} tokens, the embedding {} rows", tokenizer_->vocab_size(),
                  model_->shape().vocab_size);
+  return {};
+}
+
+Status LoadedModel::check_budget(uint64_t context, uint64_t kv_bytes) const {
+  if (memory_budget_ == 0) return {};
+  PlanOptions options = plan_options_;
+  options.context = context;
+  MemoryPlan plan = plan_memory(*checkpoint_, options, *runtime_);
+  plan.kv = kv_bytes;
+  if (plan.all() <= memory_budget_) return {};
+  return error(Code::kBudget, "{}, the budget is {}", plan.text(), memory_budget_);
+}
+
+// Opens the pack of an earlier opening, or makes it. What keeps a pack from being made is told and keeps nothing from
+// being opened.
+Status LoadedModel::prepare_pack(const OpenOptions& options, const BinderOptions& binding) {
+  const std::vector<EncodedTensor> tensors = encoded_tensors(*checkpoint_, binding.types);
+  if (tensors.empty() || !has_model(checkpoint_->architecture())) {
+    pack_report_.state = "not_needed";
+    return {};
+  }
+  const auto make = [&]() -> Status {
+    KETTE_ASSIGN(pack_, Pack::plan(*checkpoint_, tensors, *runtime_->executor, [&] { return binding.progress(0); }));
+    return encode_into_pack(options.pack_dir, options.map ? Access::kMap : Access::kRead, binding);
+  };
+  Status status = make();
+  if (status.ok()) return {};
+  pack_.reset();
+  // The host's word, not the folder's.
+  if (status.code() == Code::kCancelled || status.code() == Code::kHost) return status;
+  if (runtime_->log) runtime_->log(LogLevel::kWarning, "pack", status.message());
+  pack_report_.state = "failed";
+  pack_report_.problem = status.message();
+  return {};
+}
+
+Status LoadedModel::encode_into_pack(const std::string& directory, Access access, const BinderOptions& binding) {
+  const Status found = pack_->open(directory, access);
+  if (found.ok()) {
+    pack_report_.state = "found";
+    return {};
+  }
+  if (found.code() != Code::kNotFound) pack_report_.rejected = found.message();
+  WeightStore scales(runtime_->allocator.get());
+  Binder encoder(*checkpoint_, scales, binding);
+  KETTE_TRY(pack_->write(directory, encoder));
+  KETTE_TRY(pack_->open(directory, access));
+  pack_report_.state = "written";
   return {};
 }
 
@@ -263,7 +365,18 @@ void LoadedModel::describe() {
   info["isa"] = isa_name(runtime_->kernels.isa);
   info["mode"] = mode_ == nn::Mode::kExact ? "exact" : mode_ == nn::Mode::kDeterministic ? "deterministic" : "fast";
   info["weights_loaded"] = model_ != nullptr;
-  if (model_ != nullptr) info["weight_bytes"] = weight_bytes_;
+  if (model_ != nullptr) {
+    info["weight_bytes"] = weight_bytes_;
+    info["resident_weight_bytes"] = store_.bytes();
+    info["memory"] = describe_plan(plan_memory(*checkpoint_, plan_options_, *runtime_));
+  }
+  if (const PackReport& r = pack_report_; !r.state.empty()) {
+    info["pack"] = {{"state", r.state}};
+    if (pack_) info["pack"]["file"] = pack_->source().name();
+    if (pack_) info["pack"]["bytes"] = pack_->bytes();
+    if (!r.rejected.empty()) info["pack"]["rejected"] = r.rejected;
+    if (!r.problem.empty()) info["pack"]["problem"] = r.problem;
+  }
   info["has_chat_template"] = template_.has_value();
   if (checkpoint_) describe_generation(checkpoint_->generation(), info);
   if (tokenizer_) {

@@ -10,6 +10,8 @@
 #include "file/checkpoint.h"
 #include "models/binder.h"
 #include "models/model.h"
+#include "models/pack.h"
+#include "runtime/memory_plan.h"
 #include "runtime/runtime.h"
 #include "text/tokenizer.h"
 
@@ -23,7 +25,11 @@ struct OpenOptions {
   bool vocab_only = false;
   bool map = true;
   std::string weight_type;     // see WeightTypes; empty: as stored
-  uint64_t memory_budget = 0;  // 0: no limit
+  // Where encoded matrices are kept for the next opening (see Pack): a folder of the file system, whatever files the
+  // model comes from. Empty: nowhere.
+  std::string pack_dir;
+  uint64_t memory_budget = 0;  // of weights and of one session, see MemoryPlan; 0: no limit
+  uint64_t plan_context = 0;   // tokens of that session; 0: a session's default
   nn::MlaForm mla_form = nn::MlaForm::kChosen;  // forced by tests and measurements
   const CancelFlag* cancel = nullptr;
   std::function<bool(uint64_t done, uint64_t total)> progress;  // false stops
@@ -38,8 +44,9 @@ class LoadedModel {
   // One file that is already there.
   static Result<std::shared_ptr<LoadedModel>> open(std::shared_ptr<Runtime> runtime, std::unique_ptr<Source> source,
                                                    const OpenFile& siblings, const OpenOptions& options);
-  // JSON of what the headers say, without loading: parameters, and the memory that each kind of weights needs.
-  static Result<std::string> probe(const OpenFile& open, const std::string& path, const OpenOptions& options);
+  // JSON of what the headers say, without loading: parameters, the memory that each kind of weights needs, and whether
+  // `runtime`'s machine can run it.
+  static Result<std::string> probe(const Runtime& runtime, const OpenFile& open, const std::string& path, const OpenOptions& options);
 
   Runtime& runtime() const { return *runtime_; }
   nn::Mode mode() const { return mode_; }
@@ -50,6 +57,9 @@ class LoadedModel {
   const std::string& info_json() const { return info_; }
   std::optional<int64_t> info_number(const std::string& key) const;
   uint64_t weight_bytes() const { return weight_bytes_; }
+  const WeightStore& store() const { return store_; }
+  // kBudget if a session of so many tokens, with a cache of so many bytes, is beyond the budget.
+  Status check_budget(uint64_t context, uint64_t kv_bytes) const;
   // Tokens that end an answer.
   std::span<const Token> ends() const { return ends_; }
 
@@ -59,6 +69,8 @@ class LoadedModel {
   static Result<std::shared_ptr<LoadedModel>> open_place(std::shared_ptr<Runtime> runtime, Place place,
                                                          const OpenOptions& options);
   Status load_weights(const OpenOptions& options);
+  Status prepare_pack(const OpenOptions& options, const BinderOptions& binding);
+  Status encode_into_pack(const std::string& directory, Access access, const BinderOptions& binding);
   Status load_gguf_text();
   Status load_hf_text(const Source* tokenizer, const OpenFile& beside);
   Status find_ends();
@@ -68,6 +80,14 @@ class LoadedModel {
   std::shared_ptr<Runtime> runtime_;
   nn::Mode mode_ = nn::Mode::kFast;
   std::optional<Checkpoint> checkpoint_;
+  PlanOptions plan_options_;
+  uint64_t memory_budget_ = 0;
+  std::optional<Pack> pack_;
+  struct PackReport {
+    std::string state;     // found, written, failed, not_needed; empty: none was wanted
+    std::string rejected;  // why the file that was there was not taken
+    std::string problem;   // of failed
+  } pack_report_;
   WeightStore store_;
   std::unique_ptr<Model> model_;
   std::optional<Tokenizer> tokenizer_;

@@ -5,7 +5,6 @@
 namespace kette {
 namespace {
 
-constexpr size_t kDefaultContext = 4096;
 constexpr size_t kMaxContext = 1 << 26;
 // Multiply-adds that a thread gets through in a microsecond, low: to size pieces to the quantum.
 constexpr size_t kWorkPerMicrosecond = 20'000;
@@ -33,10 +32,12 @@ Result<std::unique_ptr<Session>> Session::make(std::shared_ptr<const LoadedModel
     return error(Code::kMisuse, "the model was opened for its vocabulary only; a session needs weights");
   const ModelShape& shape = loaded->model()->shape();
   const size_t capacity =
-      max_context > 0 ? max_context : std::min(shape.max_position_embeddings, kDefaultContext);
+      max_context > 0 ? max_context : std::min<size_t>(shape.max_position_embeddings, kDefaultContext);
   if (capacity > kMaxContext)
     return error(Code::kInvalidArgument, "max_context: {}, expected at most {}", capacity, kMaxContext);
   const nn::KvType type = kv_type.value_or(loaded->mode() == nn::Mode::kExact ? nn::KvType::kF32 : nn::KvType::kF16);
+  KETTE_ASSIGN(const size_t kv_bytes, nn::KvCache::size(shape.kv, type, capacity));
+  KETTE_TRY(loaded->check_budget(capacity, kv_bytes));
   KETTE_ASSIGN(nn::KvCache kv, nn::KvCache::make(shape.kv, type, capacity, loaded->runtime().allocator.get()));
   return std::unique_ptr<Session>(new Session(std::move(loaded), std::move(kv)));
 }

@@ -72,6 +72,9 @@ int main(int argc, char** argv) {
   FIELD(kette_model_params, cancel);
   FIELD(kette_model_params, progress);
   FIELD(kette_model_params, progress_user);
+  FIELD(kette_model_params, pack_dir);
+  FIELD(kette_model_params, plan_context);
+  FIELD(kette_model_params, reserved);
   STRUCT(kette_sampling);
   FIELD(kette_sampling, struct_size);
   FIELD(kette_sampling, set);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "support.h"
+#include "support/folder.h"
 
 using namespace kette::cpp_test;
 using kette::errc;
@@ -56,6 +57,20 @@ TEST_CASE("what cannot be opened says why") {
   CHECK(isa.error().code() == errc::invalid_argument);
   const auto weights = model::open(test_runtime(), tiny_path(), load_options{}.set_weight_type("q99"));
   CHECK_FALSE(weights);
+}
+
+TEST_CASE("encoded weights are kept in a folder, and a budget is for a session too") {
+  const kette::test::Folder folder;
+  const auto options = load_options{}.set_weight_type("q8_0").set_pack_dir(folder.path.string());
+  for (const char* state : {"\"written\"", "\"found\""}) {
+    const auto m = model::open(test_runtime(), tiny_path(), options);
+    REQUIRE(m);
+    CHECK(m->info().value().find(state) != std::string::npos);
+  }
+  CHECK(folder.names().size() == 1);
+  const auto refused = model::open(test_runtime(), tiny_path(), load_options{}.set_memory_budget(1 << 20).set_plan_context(1 << 20));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code() == errc::budget);
 }
 
 TEST_CASE("progress is told, may stop, and may throw") {

@@ -124,6 +124,32 @@ class Models(unittest.TestCase):
         with self.assertRaises(KeyError):
             kette.Model(TINY, progress=fail)
 
+    def test_pack_dir(self):
+        def logits(**options):
+            with kette.Model(TINY, threads=1, weight_type="q8_0", **options) as m, m.session() as s:
+                return m.info.get("pack"), s.eval(PROMPT["ids"])
+
+        _, expected = logits()
+        with tempfile.TemporaryDirectory() as folder:
+            for state in ("written", "found"):
+                pack, found = logits(pack_dir=pathlib.Path(folder))
+                self.assertEqual(pack["state"], state)
+                self.assertEqual([pack["file"]], [str(p) for p in pathlib.Path(folder).iterdir()])
+                np.testing.assert_array_equal(found, expected)
+        pack, found = logits(pack_dir="/no/such/folder")
+        self.assertEqual(pack["state"], "failed")
+        self.assertIn("kette-", pack["problem"])
+        np.testing.assert_array_equal(found, expected)
+
+    def test_memory_budget(self):
+        with kette.Model(TINY) as m:
+            needed = m.info["memory"]["bytes"]
+        kette.Model(TINY, memory_budget=needed).close()
+        with self.assertRaises(kette.BudgetExceeded) as caught:
+            kette.Model(TINY, memory_budget=needed, plan_context=1 << 20)
+        self.assertIn(str(needed), str(caught.exception))
+        self.assertIn(str(1 << 20), str(caught.exception))
+
     def test_close(self):
         m = kette.Model(TINY, threads=1)
         s = m.session()

@@ -61,6 +61,9 @@ class ModelParams(Sized):
         ("cancel", c.c_void_p),
         ("progress", Progress),
         ("progress_user", c.c_void_p),
+        ("pack_dir", c.c_char_p),
+        ("plan_context", c.c_uint32),
+        ("reserved", c.c_uint32),
     ]
 
 

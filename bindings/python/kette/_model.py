@@ -182,6 +182,9 @@ class Model(_Opened):
     exact: float32 activations and KV cache, slowly. deterministic: one order of accumulation however many tokens go
     in at once. progress: called with bytes done and in total while loading; False stops, as does an exception.
     max_isa: "ref", "avx2", "avx512", "avx512_bf16" or "amx" instead of the CPU's best.
+    pack_dir: an existing folder that keeps weights encoded for weight_type, so that the next opening maps them at once;
+    info["pack"] says what became of it. memory_budget: bytes that the weights and a session of plan_context tokens (0:
+    a session's default) may take; more is refused before anything is loaded.
     """
 
     def __init__(
@@ -193,6 +196,8 @@ class Model(_Opened):
         deterministic: bool = False,
         *,
         memory_budget: int = 0,
+        plan_context: int = 0,
+        pack_dir: Optional[Path] = None,
         max_isa: Optional[str] = None,
         progress: Optional[Callable[[int, int], Any]] = None,
     ):
@@ -202,6 +207,8 @@ class Model(_Opened):
         params = ModelParams(flags=MODEL_EXACT if exact else MODEL_DETERMINISTIC if deterministic else 0)
         params.weight_type = convert.utf8(weight_type) if weight_type else None
         params.memory_budget = convert.integer("memory_budget", memory_budget, 0, 2**64 - 1)
+        params.plan_context = convert.integer("plan_context", plan_context, 0, 2**32 - 1)
+        params.pack_dir = os.fsencode(pack_dir) if pack_dir else None
         self._open(path, runtime, params, progress)
 
     @property

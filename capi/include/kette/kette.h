@@ -210,11 +210,24 @@ typedef struct kette_model_params {
    * output matrix always to q8_0; norms, biases, routers and what would not get smaller stay. For each part its own:
    * "experts=q4_k,attention=q8_0,mlp=q8_0,embedding=q8_0,head=q8_0"; parts not named stay as stored. */
   const char* weight_type;
-  uint64_t memory_budget;  /* bytes that weights and load may take; 0: no limit; more is KETTE_E_BUDGET */
+  /* Bytes that the weights and one session with plan_context tokens may take, mapped files included; 0: no limit.
+   * Known from the headers: more is KETTE_E_BUDGET before anything is allocated, with the numbers in the message.
+   * Sessions that alone would exceed it are refused too; how many there are at once is the host's affair. */
+  uint64_t memory_budget;
   const kette_vfs* vfs;    /* NULL: the file system */
   kette_cancel* cancel;    /* checked after each tensor: KETTE_E_CANCELLED */
   int32_t (*progress)(void* user, uint64_t done, uint64_t total); /* bytes [CB-C]; not 0 stops: KETTE_E_HOST */
   void* progress_user;
+  /* NULL: encoded matrices live in memory and are encoded anew each time. Else an existing folder of the file system
+   * (no vfs, no open_memory) that keeps them in a file, kette-KEY.gguf: the first opening encodes into it and maps it,
+   * later ones map it at once. The key is a hash of the model's tensor table, of samples of its tensors' bytes and of
+   * weight_type, so one folder serves many models; whoever edits a few numbers of a model's file in place deletes its
+   * pack. Others see the file once it is whole; one that is not the expected one is made anew. If it cannot be made (no
+   * space, no right to write), the model opens without, and kette_model_info says why. Whoever may write to the folder
+   * may change the weights; files no longer wanted are the host's to delete. */
+  const char* pack_dir;
+  uint32_t plan_context; /* tokens of the session that memory_budget and probe reckon with; 0: a session's default */
+  uint32_t reserved;     /* 0 */
 } kette_model_params;
 /* Open a model: a GGUF file (of a split one the first), or a directory with a Hugging Face checkpoint (config.json,
  * model.safetensors or model.safetensors.index.json, tokenizer.json), or one of those weight files. [T1 on runtime] */
@@ -225,15 +238,23 @@ KETTE_API kette_status kette_model_open(kette_runtime* runtime, const char* utf8
 KETTE_API kette_status kette_model_open_memory(kette_runtime* runtime, const void* data, size_t n,
                                                void (*release)(void* user), void* release_user,
                                                const kette_model_params* params, kette_model** out, kette_error** err);
-/* JSON from the headers alone: as kette_model_info as far as they say, active_parameters, kv_bytes_per_token (in halves),
- * and memory: memory_bytes that this process may use, kv_bytes of a context, and for each of weight_types (as_stored,
- * q8_0, q4_0, q4_k and the one of `params`) weight_bytes, bytes with the context, and whether that fits. */
+/* JSON from the headers alone: as kette_model_info as far as they say, active_parameters, kv_bytes_per_token (in
+ * halves), and
+ *   memory: memory_bytes that this process may use, context in tokens with its kv_bytes and scratch_bytes (an estimate
+ *     from above), budget_bytes, and for each of weight_types (as_stored, q8_0, q4_0, q4_k and the one of `params`)
+ *     weight_bytes, of them mapped_bytes and resident_bytes, bytes of all together, fits, within_budget
+ *   machine: can_run, as `params` would open it; architecture_supported, isa (ref: slow), threads; fits_in_memory (if
+ *     not, mapped weights come from the disk again and again); reasons, why it cannot run
+ * A GGUF of an architecture that Kette does not know is KETTE_E_UNSUPPORTED. */
 KETTE_API kette_status kette_model_probe(kette_runtime* runtime, const char* utf8_path, const kette_model_params* params,
                                          kette_buf** json, kette_error** err);
 KETTE_API void kette_model_ref(kette_model* model);
 KETTE_API void kette_model_unref(kette_model* model);
 /* JSON: architecture, name, parameters, vocab_size, context_length, hidden_size, num_hidden_layers, weight_bytes,
- * file_bytes, tensor_types, isa, mode, has_chat_template, bos_token_id, eos_token_ids. [T1] */
+ * file_bytes, tensor_types, isa, mode, has_chat_template, bos_token_id, eos_token_ids; resident_weight_bytes that were
+ * read or encoded into memory; memory as planned; with pack_dir also pack: state ("found", "written", "failed", or
+ * "not_needed" where nothing is encoded), file, bytes, rejected (why a file that was there was not taken), problem (why
+ * it failed). [T1] */
 KETTE_API kette_status kette_model_info(const kette_model* model, kette_buf** json, kette_error** err);
 /* A number of kette_model_info by its key, or `fallback`. [T1] */
 KETTE_API int64_t kette_model_get_i64(const kette_model* model, const char* key, int64_t fallback);
@@ -356,6 +377,7 @@ typedef struct kette_metrics {
 
 typedef int32_t (*kette_on_event)(void* user, const kette_event* event); /* not 0 stops the answer [CB-C] */
 
+/* KETTE_E_BUDGET: with the model's weights it would take more than the model's memory_budget. */
 KETTE_API kette_status kette_session_new(kette_model* model, const kette_session_params* params, kette_session** out,
                                          kette_error** err);
 /* A second session that continues from what this one holds; its generation, if any, is not taken along. */
