@@ -63,7 +63,8 @@ kette_status kette_chat_render(const kette_chat* chat, uint32_t flags, kette_buf
     KETTE_TRY(require_live(chat, "chat"));
     KETTE_TRY(require(text, "text"));
     KETTE_TRY(require_flags(flags, KETTE_CHAT_NO_GENERATION_PROMPT, "flags"));
-    KETTE_ASSIGN(const kette::RenderedChat rendered, chat->prompt->render((flags & KETTE_CHAT_NO_GENERATION_PROMPT) == 0));
+    KETTE_ASSIGN(const kette::RenderedChat rendered,
+                 chat->prompt->render((flags & KETTE_CHAT_NO_GENERATION_PROMPT) == 0));
     *text = make_buf(rendered.text());
     return KETTE_OK;
   });

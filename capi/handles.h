@@ -47,7 +47,7 @@ struct kette_cancel {
 
 struct kette_session {
   std::unique_ptr<kette::Session> session;
-  kette::Event event;  // the one polled last: its text is the caller's until the next call
+  kette::Event event;                     // the one polled last: its text is the caller's until the next call
   std::atomic<std::thread::id> inside{};  // the thread in a call; none: std::thread::id()
 };
 
@@ -162,8 +162,8 @@ Result<T> read_struct(const T* given, std::string_view name) {
   const auto* bytes = reinterpret_cast<const unsigned char*>(given);
   for (size_t i = sizeof(T); i < size; ++i)
     if (bytes[i] != 0)
-      return error(Code::kStructTooNew, "{} has {} bytes with fields set that this library, with {}, does not know", name,
-                   size, sizeof(T));
+      return error(Code::kStructTooNew, "{} has {} bytes with fields set that this library, with {}, does not know",
+                   name, size, sizeof(T));
   std::memcpy(&own, given, std::min<size_t>(size, sizeof(T)));
   own.struct_size = sizeof(T);
   return own;

@@ -95,7 +95,8 @@ class VfsSource final : public Source {
       const int64_t n = vfs_->read_at(vfs_->user, file_, offset, out.data(), out.size());
       if (n < 0) return Status(Code::kIo, fmt::format("{:.200}: the host's read at {} failed", name_, offset), -n);
       if (n == 0 || static_cast<uint64_t>(n) > out.size())
-        return error(Code::kIo, "{:.200}: the host's read at {} gave {} bytes, expected 1 to {}", name_, offset, n, out.size());
+        return error(Code::kIo, "{:.200}: the host's read at {} gave {} bytes, expected 1 to {}", name_, offset, n,
+                     out.size());
       out = out.subspan(static_cast<size_t>(n));
       offset += static_cast<uint64_t>(n);
     }
@@ -140,8 +141,8 @@ Result<std::unique_ptr<Executor>> host_executor(const kette_executor* given) {
   if (given == nullptr) return std::unique_ptr<Executor>();
   KETTE_ASSIGN(const kette_executor host, read_struct(given, "kette_executor"));
   if (host.parallel_for == nullptr || host.n_workers < 1 || host.n_workers > 1024)
-    return error(Code::kInvalidArgument, "kette_executor: n_workers is {}, expected 1 to 1024, and parallel_for not NULL",
-                 host.n_workers);
+    return error(Code::kInvalidArgument,
+                 "kette_executor: n_workers is {}, expected 1 to 1024, and parallel_for not NULL", host.n_workers);
   return std::unique_ptr<Executor>(std::make_unique<HostExecutor>(host));
 }
 
@@ -159,7 +160,8 @@ Result<LogSink> host_log(const kette_logger* given) {
 
 Result<OpenFile> host_files(const kette_vfs* given, bool mapped) {
   if (given == nullptr)
-    return OpenFile([mapped](const std::string& path) { return open_path(path, mapped ? Access::kMap : Access::kRead); });
+    return OpenFile(
+        [mapped](const std::string& path) { return open_path(path, mapped ? Access::kMap : Access::kRead); });
   KETTE_ASSIGN(const kette_vfs host, read_struct(given, "kette_vfs"));
   auto kept = keep(host);
   if (host.open == nullptr || host.read_at == nullptr)

@@ -34,7 +34,8 @@ Result<RuntimeOptions> runtime_options(const kette_runtime_params& p) {
   if (p.max_isa != nullptr) {
     options.max_isa = parse_isa(p.max_isa);
     if (!options.max_isa)
-      return error(Code::kInvalidArgument, "max_isa: {:.32}, expected ref, avx2, avx512, avx512_bf16 or amx", p.max_isa);
+      return error(Code::kInvalidArgument, "max_isa: {:.32}, expected ref, avx2, avx512, avx512_bf16 or amx",
+                   p.max_isa);
   }
   KETTE_ASSIGN(options.allocator, host_allocator(p.allocator));
   if ((p.flags & KETTE_RUNTIME_NO_THREADS) == 0) {

@@ -45,7 +45,8 @@ class StopOnCtrlC {
 class ProgressBar {
  public:
   bool operator()(std::uint64_t done, std::uint64_t total) {
-    const auto percent = static_cast<int>(total > 0 ? 100.0 * static_cast<double>(done) / static_cast<double>(total) : 0);
+    const auto percent =
+        static_cast<int>(total > 0 ? 100.0 * static_cast<double>(done) / static_cast<double>(total) : 0);
     if (!visible_ || percent == shown_) return true;
     shown_ = percent;
     const std::string bar(static_cast<std::size_t>(percent * 30 / 100), '#');
@@ -148,11 +149,14 @@ int main(int argc, char** argv) {
   app.add_option("-m,--model", options.model, "model file (GGUF)")->required();
   app.add_option("-p,--prompt", options.prompt, "ask this one question and end");
   app.add_option("-s,--system", options.system, "system message");
-  app.add_option("-t,--temp", temperature, "temperature; 0: always the likeliest token (default: 0 with --prompt, else the model's)");
+  app.add_option("-t,--temp", temperature,
+                 "temperature; 0: always the likeliest token (default: 0 with --prompt, else the model's)");
   app.add_option("--seed", seed, "seed of the sampler (default: from the clock)");
   app.add_option("--threads", options.threads, "threads (default: one per physical core)");
-  app.add_option("-n,--max-tokens", options.generate.max_tokens, "longest answer, in tokens (default: until the context is full)");
-  app.add_option("-c,--context", options.context, "longest conversation, in tokens (default: the model's, at most 4096)");
+  app.add_option("-n,--max-tokens", options.generate.max_tokens,
+                 "longest answer, in tokens (default: until the context is full)");
+  app.add_option("-c,--context", options.context,
+                 "longest conversation, in tokens (default: the model's, at most 4096)");
   CLI11_PARSE(app, argc, argv);
   options.generate.temperature = temperature;
   if (!temperature && !options.prompt.empty()) options.generate.temperature = 0.0f;  // one question, one answer

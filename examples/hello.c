@@ -1,8 +1,7 @@
 /* Ask a model a question and print the answer as it comes: hello_c MODEL.gguf ["question"] */
+#include <kette/kette.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <kette/kette.h>
 
 static int32_t print_event(void* user, const kette_event* event) {
   (void)user;

@@ -1,6 +1,5 @@
 // Ask a model a question and print the answer as it comes: hello_cpp MODEL.gguf ["question"]
 #include <iostream>
-
 #include <kette/kette.hpp>
 
 int main(int argc, char** argv) try {

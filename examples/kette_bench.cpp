@@ -49,7 +49,8 @@ std::string quoted(const std::string& text) {
     if (c == '"' || c == '\\')
       out += {'\\', c};
     else if (static_cast<unsigned char>(c) < 0x20)
-      out.append(escape, static_cast<std::size_t>(std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(c))));
+      out.append(escape,
+                 static_cast<std::size_t>(std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(c))));
     else
       out += c;
   }
@@ -65,9 +66,11 @@ std::string member(const std::string& json, const std::string& key) {
 }
 
 int run(const Options& o) {
-  const auto runtime = kette::runtime::create(kette::runtime_options{}.set_threads(o.threads).set_max_isa(o.isa)).value();
+  const auto runtime =
+      kette::runtime::create(kette::runtime_options{}.set_threads(o.threads).set_max_isa(o.isa)).value();
   const Clock::time_point opening = Clock::now();
-  const auto model = kette::model::open(runtime, o.model, kette::load_options{}.set_flags(o.exact ? KETTE_MODEL_EXACT : 0)).value();
+  const auto model =
+      kette::model::open(runtime, o.model, kette::load_options{}.set_flags(o.exact ? KETTE_MODEL_EXACT : 0)).value();
   const double load_s = seconds_since(opening);
   kette::session session(model, kette::session_options{}.set_max_context(o.prompt + o.decode + 8));
 
@@ -93,14 +96,16 @@ int run(const Options& o) {
   const std::string cpu = runtime.describe_cpu().value();
   const double pp_rate = o.prompt > 0 ? median(pp) : 0, tg_rate = o.decode > 0 ? median(tg) : 0;
   if (!o.json) {
-    std::printf("%s: prefill %.2f tokens/s, decode %.2f tokens/s, loaded in %.2f s, %.0f MiB at most\n", o.model.c_str(),
-                pp_rate, tg_rate, load_s, static_cast<double>(peak_rss()) / (1 << 20));
+    std::printf("%s: prefill %.2f tokens/s, decode %.2f tokens/s, loaded in %.2f s, %.0f MiB at most\n",
+                o.model.c_str(), pp_rate, tg_rate, load_s, static_cast<double>(peak_rss()) / (1 << 20));
     return 0;
   }
-  std::printf("{\"engine\": \"kette\", \"model\": %s, \"prompt\": %u, \"decode\": %u, \"threads\": %d, \"reps\": %u, "
-              "\"isa\": \"%s\", \"exact\": %s, \"pp\": %.2f, \"tg\": %.2f, \"load_s\": %.3f, \"peak_rss\": %llu, \"cpu\": %s}\n",
-              quoted(o.model).c_str(), o.prompt, o.decode, o.threads, o.reps, member(cpu, "isa").c_str(),
-              o.exact ? "true" : "false", pp_rate, tg_rate, load_s, static_cast<unsigned long long>(peak_rss()), cpu.c_str());
+  std::printf(
+      "{\"engine\": \"kette\", \"model\": %s, \"prompt\": %u, \"decode\": %u, \"threads\": %d, \"reps\": %u, "
+      "\"isa\": \"%s\", \"exact\": %s, \"pp\": %.2f, \"tg\": %.2f, \"load_s\": %.3f, \"peak_rss\": %llu, \"cpu\": "
+      "%s}\n",
+      quoted(o.model).c_str(), o.prompt, o.decode, o.threads, o.reps, member(cpu, "isa").c_str(),
+      o.exact ? "true" : "false", pp_rate, tg_rate, load_s, static_cast<unsigned long long>(peak_rss()), cpu.c_str());
   return 0;
 }
 
@@ -111,8 +116,12 @@ int main(int argc, char** argv) {
   CLI::App app("Time prefill and decode of a model.");
   app.add_option("model", o.model, "model file (GGUF)")->required();
   app.add_option("--prompt", o.prompt, "tokens of the prompt")->capture_default_str()->check(CLI::Range(0u, 1u << 24));
-  app.add_option("--decode", o.decode, "tokens decoded after it, one by one")->capture_default_str()->check(CLI::Range(0u, 1u << 24));
-  app.add_option("--reps", o.reps, "repetitions, besides one to warm up; rates are their median")->capture_default_str()->check(CLI::Range(1u, 1000u));
+  app.add_option("--decode", o.decode, "tokens decoded after it, one by one")
+      ->capture_default_str()
+      ->check(CLI::Range(0u, 1u << 24));
+  app.add_option("--reps", o.reps, "repetitions, besides one to warm up; rates are their median")
+      ->capture_default_str()
+      ->check(CLI::Range(1u, 1000u));
   app.add_option("--threads", o.threads, "threads (default: one per physical core)");
   app.add_option("--isa", o.isa, "at most this instruction set: ref, avx2, avx512, avx512_bf16, amx");
   app.add_flag("--exact", o.exact, "float32 activations");

@@ -19,7 +19,8 @@ class chat {
  public:
   /// Fails with unsupported if the model has no chat template.
   static result<chat> create(const model& m) {
-    return detail::make<chat, kette_chat>([&](kette_chat** out, kette_error** e) { return kette_chat_new(m.raw(), out, e); });
+    return detail::make<chat, kette_chat>(
+        [&](kette_chat** out, kette_error** e) { return kette_chat_new(m.raw(), out, e); });
   }
   /// As create(), throwing (or calling the failure handler) on an error.
   explicit chat(const model& m) : chat(create(m).value()) {}

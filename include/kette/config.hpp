@@ -17,11 +17,17 @@
 
 // Objects compiled with and without exceptions meet in one program: their inline functions differ, so their names do.
 #if KETTE_EXCEPTIONS
-#define KETTE_BEGIN_NAMESPACE namespace kette { inline namespace v0_exceptions {
+#define KETTE_BEGIN_NAMESPACE \
+  namespace kette {           \
+  inline namespace v0_exceptions {
 #else
-#define KETTE_BEGIN_NAMESPACE namespace kette { inline namespace v0_no_exceptions {
+#define KETTE_BEGIN_NAMESPACE \
+  namespace kette {           \
+  inline namespace v0_no_exceptions {
 #endif
-#define KETTE_END_NAMESPACE } }
+#define KETTE_END_NAMESPACE \
+  }                         \
+  }
 
 KETTE_BEGIN_NAMESPACE
 

@@ -15,7 +15,8 @@ KETTE_BEGIN_NAMESPACE
 
 /// Who guesses tokens ahead; the tokens are the same with and without.
 enum class speculation : std::int32_t {
-  automatic = KETTE_SPECULATION_AUTO,  ///< mtp where the model has it and nothing held need be evaluated again, else off
+  automatic =
+      KETTE_SPECULATION_AUTO,  ///< mtp where the model has it and nothing held need be evaluated again, else off
   off = KETTE_SPECULATION_OFF,
   prompt_lookup = KETTE_SPECULATION_PROMPT_LOOKUP,  ///< what followed earlier in the conversation
   mtp = KETTE_SPECULATION_MTP,  ///< the model's multi-token prediction module; unsupported without one
@@ -24,27 +25,27 @@ enum class speculation : std::int32_t {
 /// Options of one answer. A sampling field that is not set has the model's own default: that of the file where it has
 /// one, else temperature 1 and everything else off.
 struct generate_options {
-  std::uint32_t max_tokens = 0;  ///< 0: until the context is full
-  std::uint32_t flags = 0;       ///< KETTE_GENERATE_*
-  std::optional<float> temperature;         ///< 0: greedy
-  std::optional<float> top_p, min_p;        ///< 1 and 0: off
-  std::optional<std::int32_t> top_k;        ///< 0: off
-  std::optional<float> repetition_penalty;  ///< 1: off
+  std::uint32_t max_tokens = 0;                              ///< 0: until the context is full
+  std::uint32_t flags = 0;                                   ///< KETTE_GENERATE_*
+  std::optional<float> temperature;                          ///< 0: greedy
+  std::optional<float> top_p, min_p;                         ///< 1 and 0: off
+  std::optional<std::int32_t> top_k;                         ///< 0: off
+  std::optional<float> repetition_penalty;                   ///< 1: off
   std::optional<float> presence_penalty, frequency_penalty;  ///< 0: off
-  std::optional<std::int32_t> penalty_window;  ///< how many last tokens count as seen; -1: all
-  std::optional<std::uint64_t> seed;           ///< the same seed, the same answer; without it 0
-  std::vector<std::pair<token, float>> bias;   ///< added to the logits
-  std::vector<std::string> stop;        ///< the answer ends before the first of these that appears; none is empty
-  std::vector<token> stop_tokens;       ///< besides the model's own
+  std::optional<std::int32_t> penalty_window;                ///< how many last tokens count as seen; -1: all
+  std::optional<std::uint64_t> seed;                         ///< the same seed, the same answer; without it 0
+  std::vector<std::pair<token, float>> bias;                 ///< added to the logits
+  std::vector<std::string> stop;   ///< the answer ends before the first of these that appears; none is empty
+  std::vector<token> stop_tokens;  ///< besides the model's own
   kette::speculation speculation = kette::speculation::automatic;
-  std::uint32_t max_draft = 0;          ///< guesses at a time, at most 7; 0: the default
+  std::uint32_t max_draft = 0;            ///< guesses at a time, at most 7; 0: the default
   const kette::cancel* cancel = nullptr;  ///< not owned; must live until the answer has begun. It goes on as an event
                                           ///< with finish_reason::cancelled, and the session keeps whole tokens
 };
 
 /// Why an answer ended. Newer libraries may give numbers that are not listed.
 enum class finish_reason : std::int32_t {
-  none = 0,  ///< it goes on
+  none = 0,                  ///< it goes on
   stop = KETTE_FINISH_STOP,  ///< the model ended its turn
   stop_string = KETTE_FINISH_STOP_STRING,
   length = KETTE_FINISH_LENGTH,  ///< max_tokens

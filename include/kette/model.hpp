@@ -20,13 +20,13 @@ using progress_function = std::function<bool(std::uint64_t done, std::uint64_t t
 
 /// How a model is opened. Zero and empty mean the default.
 struct load_options {
-  std::uint32_t flags = 0;            ///< KETTE_MODEL_*
-  std::string weight_type;            ///< "": as stored
-  std::uint64_t memory_budget = 0;    ///< bytes that weights and one session may take; 0: no limit
-  std::uint32_t plan_context = 0;     ///< tokens of that session; 0: a session's default
-  std::string pack_dir;               ///< folder that keeps encoded weights for the next opening; "": none
-  progress_function progress;         ///< what it throws comes out of open()
-  const kette_vfs* vfs = nullptr;     ///< where files are read; nullptr: the file system
+  std::uint32_t flags = 0;                ///< KETTE_MODEL_*
+  std::string weight_type;                ///< "": as stored
+  std::uint64_t memory_budget = 0;        ///< bytes that weights and one session may take; 0: no limit
+  std::uint32_t plan_context = 0;         ///< tokens of that session; 0: a session's default
+  std::string pack_dir;                   ///< folder that keeps encoded weights for the next opening; "": none
+  progress_function progress;             ///< what it throws comes out of open()
+  const kette_vfs* vfs = nullptr;         ///< where files are read; nullptr: the file system
   const kette::cancel* cancel = nullptr;  ///< not owned; must live until open() returns
 
   load_options& set_flags(std::uint32_t bits) { return flags = bits, *this; }
@@ -68,9 +68,8 @@ class model {
   /// that weights, context and scratch need, and whether this machine can run it.
   static result<std::string> probe(const runtime& rt, const std::string& path, const load_options& options = {}) {
     kette_model_params params = read(options);
-    return detail::make_string([&](kette_buf** out, kette_error** e) {
-      return kette_model_probe(rt.raw(), path.c_str(), &params, out, e);
-    });
+    return detail::make_string(
+        [&](kette_buf** out, kette_error** e) { return kette_model_probe(rt.raw(), path.c_str(), &params, out, e); });
   }
   /// Adopts a reference; pairs with release().
   explicit model(kette_model* adopted) noexcept : handle_(adopted) {}
@@ -97,9 +96,10 @@ class model {
   }
   /// Tokens to bytes: UTF-8 only if the tokens end on whole characters. `flags`: KETTE_DETOKENIZE_SKIP_SPECIAL.
   result<std::string> detokenize(span<const token> tokens, std::uint32_t flags = 0) const {
-    return detail::fill<std::string>(tokens.size() * 6 + 16, [&](char* out, std::size_t cap, std::size_t* needed, kette_error** e) {
-      return kette_detokenize(raw(), tokens.data(), tokens.size(), flags, out, cap, needed, e);
-    });
+    return detail::fill<std::string>(
+        tokens.size() * 6 + 16, [&](char* out, std::size_t cap, std::size_t* needed, kette_error** e) {
+          return kette_detokenize(raw(), tokens.data(), tokens.size(), flags, out, cap, needed, e);
+        });
   }
 
   kette_model* raw() const noexcept { return handle_.get(); }
@@ -131,8 +131,8 @@ class model {
         return s->thrown.run([&] { return s->f(done, total) ? 0 : 1; }, 1);
       };
     }
-    auto made = detail::make<model, kette_model>(
-        [&](kette_model** out, kette_error** e) { return open(params, out, e); });
+    auto made =
+        detail::make<model, kette_model>([&](kette_model** out, kette_error** e) { return open(params, out, e); });
     state.thrown.rethrow();
     return made;
   }

@@ -27,16 +27,16 @@ using log_function = std::function<void(log_level, std::string_view component, s
 
 /// How a runtime is made. Zero and empty mean the default.
 struct runtime_options {
-  std::int32_t threads = 0;       ///< the caller's included; 0: the physical cores that this process may use
+  std::int32_t threads = 0;  ///< the caller's included; 0: the physical cores that this process may use
   std::int32_t thread_priority = KETTE_PRIORITY_BELOW_NORMAL;  ///< KETTE_PRIORITY_* of Kette's own threads
-  std::uint32_t spin_us = 0;      ///< how long a worker waits awake between two parts of a step; 0: 50 µs
-  std::uint32_t quantum_us = 0;   ///< how long a stretch of work between two safe points may be, about; 0: 1000 µs
+  std::uint32_t spin_us = 0;     ///< how long a worker waits awake between two parts of a step; 0: 50 µs
+  std::uint32_t quantum_us = 0;  ///< how long a stretch of work between two safe points may be, about; 0: 1000 µs
   std::uint64_t cpu_mask_lo = 0, cpu_mask_hi = 0;  ///< CPUs 0 to 127 for Kette's own threads; both 0: no choice
-  std::uint32_t flags = 0;        ///< KETTE_RUNTIME_*
-  std::string max_isa;            ///< "": the best of this CPU; "ref", "avx2", "avx512", "avx512_bf16", "amx"
-  log_function log;               ///< empty: silence. What it throws is dropped: it may run on a worker
+  std::uint32_t flags = 0;                         ///< KETTE_RUNTIME_*
+  std::string max_isa;  ///< "": the best of this CPU; "ref", "avx2", "avx512", "avx512_bf16", "amx"
+  log_function log;     ///< empty: silence. What it throws is dropped: it may run on a worker
   log_level min_level = log_level::info;
-  const kette_executor* executor = nullptr;  ///< the host's threads instead of Kette's; read by create()
+  const kette_executor* executor = nullptr;    ///< the host's threads instead of Kette's; read by create()
   const kette_allocator* allocator = nullptr;  ///< the host's memory for weights, caches, scratch; read by create()
 
   runtime_options& set_threads(std::int32_t n) { return threads = n, *this; }

@@ -22,7 +22,7 @@ KETTE_BEGIN_NAMESPACE
 
 /// How a session is made. Zero means the default.
 struct session_options {
-  std::uint32_t max_context = 0;           ///< tokens held; 0: the model's context length, at most 4096
+  std::uint32_t max_context = 0;            ///< tokens held; 0: the model's context length, at most 4096
   std::int32_t kv_type = KETTE_KV_DEFAULT;  ///< KETTE_KV_*; default f16, in exact mode f32
 
   session_options& set_max_context(std::uint32_t tokens) { return max_context = tokens, *this; }
@@ -34,7 +34,7 @@ struct metrics {
   std::uint64_t prompt_tokens, cached_tokens, generated_tokens;
   std::chrono::microseconds time_to_first_token, prefill, decode;
   std::uint64_t kv_bytes, weight_bytes, scratch_bytes;
-  std::uint64_t steps;                                  ///< with a budget
+  std::uint64_t steps;                                         ///< with a budget
   std::chrono::microseconds longest_overrun, longest_quantum;  ///< of those: past the budget; between two safe points
   std::uint64_t drafted_tokens, accepted_tokens;               ///< guesses made, and those that were right
 };
@@ -257,10 +257,10 @@ class session {
     auto called = detail::call([&](kette_error** e) { return kette_session_metrics(raw(), &m, e); });
     if (!called) return called.error();
     const auto us = [](std::uint64_t n) { return std::chrono::microseconds(static_cast<std::int64_t>(n)); };
-    return kette::metrics{m.prompt_tokens,    m.cached_tokens, m.gen_tokens, us(m.ttft_us),   us(m.prefill_us),
-                          us(m.decode_us), m.kv_bytes,      m.weight_bytes, m.scratch_bytes,
-                          m.steps,         us(m.step_overrun_max_us), us(m.quantum_max_us),
-                          m.drafted_tokens, m.accepted_tokens};
+    return kette::metrics{
+        m.prompt_tokens,           m.cached_tokens,      m.gen_tokens,     us(m.ttft_us),    us(m.prefill_us),
+        us(m.decode_us),           m.kv_bytes,           m.weight_bytes,   m.scratch_bytes,  m.steps,
+        us(m.step_overrun_max_us), us(m.quantum_max_us), m.drafted_tokens, m.accepted_tokens};
   }
 
   const kette::model& model() const noexcept { return state_->of; }

@@ -23,9 +23,9 @@ class span {
   constexpr span(T* data, std::size_t size) noexcept : data_(data), size_(size) {}
   /// A vector, array, string, std::span …: anything with data() and size() over the same type.
   template <class C,
-            class = std::enable_if_t<!std::is_same_v<std::remove_cv_t<std::remove_reference_t<C>>, span> &&
-                                     std::is_convertible_v<
-                                         std::remove_pointer_t<decltype(std::declval<C&>().data())> (*)[], T (*)[]>>,
+            class = std::enable_if_t<
+                !std::is_same_v<std::remove_cv_t<std::remove_reference_t<C>>, span> &&
+                std::is_convertible_v<std::remove_pointer_t<decltype(std::declval<C&>().data())> (*)[], T (*)[]>>,
             class = decltype(std::declval<C&>().size())>
   constexpr span(C&& container) noexcept : data_(container.data()), size_(container.size()) {}
   template <std::size_t N>

@@ -25,7 +25,7 @@ class AlignedBuffer {
     if (count > SIZE_MAX / 2 / sizeof(T)) throw std::bad_alloc();
     const std::size_t bytes = count * sizeof(T);
     void* p = allocator != nullptr ? allocator->take(bytes, kCacheLine, use)
-                                   : ::operator new(bytes, std::align_val_t{kCacheLine});
+                                   : ::operator new (bytes, std::align_val_t{kCacheLine});
     if (p == nullptr) throw std::bad_alloc();
     data_.reset(static_cast<T*>(p));
   }
@@ -47,7 +47,7 @@ class AlignedBuffer {
       if (allocator != nullptr)
         allocator->give_back(p, count * sizeof(T), kCacheLine, use);
       else
-        ::operator delete(p, std::align_val_t{kCacheLine});
+        ::operator delete (p, std::align_val_t{kCacheLine});
     }
   };
   static_assert(std::is_trivially_destructible_v<T>);

@@ -39,7 +39,8 @@ Isa detect_isa() {
   const uint64_t xcr0 = saved_states();
   const Registers seven = cpuid(7, 0);
   const bool avx_state = (xcr0 & 0x6) == 0x6;
-  if (!avx_state || !bit(one.ecx, 12) || !bit(one.ecx, 29) || !bit(seven.ebx, 5) || !bit(seven.ebx, 8)) return Isa::kRef;
+  if (!avx_state || !bit(one.ecx, 12) || !bit(one.ecx, 29) || !bit(seven.ebx, 5) || !bit(seven.ebx, 8))
+    return Isa::kRef;
   const bool avx512_state = (xcr0 & 0xe0) == 0xe0;
   const bool foundation = bit(seven.ebx, 16) && bit(seven.ebx, 17) && bit(seven.ebx, 30) && bit(seven.ebx, 31);
   if (!avx512_state || !foundation || !bit(seven.ecx, 11)) return Isa::kAvx2;

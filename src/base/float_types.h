@@ -33,11 +33,11 @@ inline uint16_t float_to_f16(float f) {
   const uint32_t a = u & 0x7fffffffu;
   if (a > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u | ((a >> 13) & 0x3ffu));
   if (a >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);  // >= 65520 rounds to infinity
-  if (a < 0x38800000u) {                                              // below 2^-14: subnormal half
+  if (a < 0x38800000u) {                                               // below 2^-14: subnormal half
     const uint32_t exponent = a >> 23;
-    if (exponent < 102u) return static_cast<uint16_t>(sign);          // below 2^-25 rounds to zero
+    if (exponent < 102u) return static_cast<uint16_t>(sign);  // below 2^-25 rounds to zero
     const uint32_t mantissa = (a & 0x7fffffu) | 0x800000u;
-    const uint32_t shift = 126u - exponent;                           // 14 .. 24
+    const uint32_t shift = 126u - exponent;  // 14 .. 24
     const uint32_t half = 1u << (shift - 1);
     const uint32_t rest = mantissa & ((1u << shift) - 1);
     uint32_t r = mantissa >> shift;

@@ -2,13 +2,13 @@
 // what, where, expected and found. Out: the same, across the C ABI, as kette_status + kette_error.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
-
-#include <fmt/format.h>
 
 namespace kette {
 
@@ -89,10 +89,9 @@ class [[nodiscard]] Result {
 }  // namespace kette
 
 // Leave the function with the Status of `expression` unless it is ok.
-#define KETTE_TRY(expression)                                     \
-  do {                                                            \
-    if (::kette::Status kette_status_ = (expression); !kette_status_.ok()) \
-      return kette_status_;                                       \
+#define KETTE_TRY(expression)                                                                    \
+  do {                                                                                           \
+    if (::kette::Status kette_status_ = (expression); !kette_status_.ok()) return kette_status_; \
   } while (false)
 
 #define KETTE_CONCAT_INNER(a, b) a##b
@@ -100,7 +99,7 @@ class [[nodiscard]] Result {
 
 // `KETTE_ASSIGN(auto file, open(path))`: declare or set the left side, or leave with the Status.
 #define KETTE_ASSIGN(left, expression) KETTE_ASSIGN_INNER(KETTE_CONCAT(kette_result_, __LINE__), left, expression)
-#define KETTE_ASSIGN_INNER(result, left, expression) \
-  auto result = (expression);                        \
+#define KETTE_ASSIGN_INNER(result, left, expression)   \
+  auto result = (expression);                          \
   if (!result.ok()) return std::move(result).status(); \
   left = std::move(*result)

@@ -61,7 +61,8 @@ void settle_in(int32_t nice, const CpuMask& cpus) {
 class ThreadPool final : public Executor {
  public:
   explicit ThreadPool(const ThreadPoolOptions& options) : spin_(std::chrono::microseconds(options.spin_us)) {
-    const uint32_t wanted = std::min(options.n_threads == 0 ? usable_cores(options.cpus) : options.n_threads, kMaxThreads);
+    const uint32_t wanted =
+        std::min(options.n_threads == 0 ? usable_cores(options.cpus) : options.n_threads, kMaxThreads);
     threads_->reserve(wanted - 1);
     const BlockedSignals blocked;
     for (uint32_t worker = 1; worker < wanted; ++worker) {
@@ -186,8 +187,8 @@ Result<std::unique_ptr<Executor>> make_thread_pool(const ThreadPoolOptions& opti
   if (options.n_threads > kMaxThreads)
     return error(Code::kInvalidArgument, "n_threads: {}, expected at most {}", options.n_threads, kMaxThreads);
   if (!options.cpus.empty() && !may_use(options.cpus))
-    return error(Code::kInvalidArgument, "cpu mask {:#x} {:#x}: this process may use none of these CPUs", options.cpus.low,
-                 options.cpus.high);
+    return error(Code::kInvalidArgument, "cpu mask {:#x} {:#x}: this process may use none of these CPUs",
+                 options.cpus.low, options.cpus.high);
   return std::unique_ptr<Executor>(std::make_unique<ThreadPool>(options));
 }
 

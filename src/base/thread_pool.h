@@ -26,7 +26,8 @@ class Executor {
 
   template <class F>
   void parallel_for(uint32_t n, F&& f) {  // f(index, worker)
-    run(n, [](void* arg, uint32_t i, uint32_t w) { (*static_cast<std::remove_reference_t<F>*>(arg))(i, w); },
+    run(
+        n, [](void* arg, uint32_t i, uint32_t w) { (*static_cast<std::remove_reference_t<F>*>(arg))(i, w); },
         const_cast<void*>(static_cast<const void*>(&f)));
   }
 };

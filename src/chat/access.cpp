@@ -23,8 +23,7 @@ Value loop_attribute(Runtime& rt, const Loop& loop, std::string_view name, uint3
   if (name == "depth0") return Value::integer(0);
   if (name == "previtem") return neighbour(loop.index - 1);
   if (name == "nextitem") return neighbour(loop.index + 1);
-  if (name == "changed")
-    rt.budget.fail(Code::kUnsupported, "loop.changed is not supported");
+  if (name == "changed") rt.budget.fail(Code::kUnsupported, "loop.changed is not supported");
   return Value::undefined(name_id);
 }
 
@@ -117,8 +116,7 @@ Value attribute(Runtime& rt, const Value& object, std::string_view name, uint32_
       if (name != "cycle") return loop_attribute(rt, object.loop(), name, name_id);
       return method_or_undefined(rt, object, name, name_id);
     case Kind::kMacro:
-      if (name == "name")
-        return make_string(rt.budget, rt.name(rt.program.macros[object.macro().id].name), true);
+      if (name == "name") return make_string(rt.budget, rt.name(rt.program.macros[object.macro().id].name), true);
       return Value::undefined(name_id);
     case Kind::kDict: {
       if (const Builtin* row = find_method(object, name)) return make_method(rt.budget, object, row);

@@ -14,10 +14,10 @@
 namespace kette {
 
 struct ChatRequest {
-  std::string_view messages_json;   // OpenAI-style array of message objects
-  std::string_view tools_json;      // array of tools, or empty
-  std::string_view variables_json;  // further template variables as an object, or empty
-  std::string_view now_iso;         // "2026-01-02T03:04:05": what strftime_now sees; empty: it is undefined
+  std::string_view messages_json;         // OpenAI-style array of message objects
+  std::string_view tools_json;            // array of tools, or empty
+  std::string_view variables_json;        // further template variables as an object, or empty
+  std::string_view now_iso;               // "2026-01-02T03:04:05": what strftime_now sees; empty: it is undefined
   std::string_view bos_token, eos_token;  // spellings, visible to the template
   bool add_generation_prompt = true;
 };
@@ -29,8 +29,8 @@ struct RenderedChat {
     bool literal;  // from the template itself (special-token spellings count), not from a message
   };
   std::vector<Piece> pieces;
-  std::string text() const;                  // all pieces joined
-  std::vector<TextSpan> spans() const;       // for Tokenizer::encode; views into this object
+  std::string text() const;             // all pieces joined
+  std::vector<TextSpan> spans() const;  // for Tokenizer::encode; views into this object
 };
 
 class ChatTemplate {

@@ -15,13 +15,20 @@ struct BinaryOperator {
   Op op;
 };
 constexpr BinaryOperator kBinaryOperators[] = {
-    {"==", kCompareLevel, Op::kEqual},     {"!=", kCompareLevel, Op::kNotEqual},
-    {"<", kCompareLevel, Op::kLess},       {"<=", kCompareLevel, Op::kLessEqual},
-    {">", kCompareLevel, Op::kGreater},    {">=", kCompareLevel, Op::kGreaterEqual},
-    {"+", 5, Op::kAdd},                    {"-", 5, Op::kSubtract},
-    {"~", kConcatLevel, Op::kConcat},      {"*", 7, Op::kMultiply},
-    {"/", 7, Op::kDivide},                 {"//", 7, Op::kFloorDivide},
-    {"%", 7, Op::kModulo},                 {"**", 8, Op::kPower},
+    {"==", kCompareLevel, Op::kEqual},
+    {"!=", kCompareLevel, Op::kNotEqual},
+    {"<", kCompareLevel, Op::kLess},
+    {"<=", kCompareLevel, Op::kLessEqual},
+    {">", kCompareLevel, Op::kGreater},
+    {">=", kCompareLevel, Op::kGreaterEqual},
+    {"+", 5, Op::kAdd},
+    {"-", 5, Op::kSubtract},
+    {"~", kConcatLevel, Op::kConcat},
+    {"*", 7, Op::kMultiply},
+    {"/", 7, Op::kDivide},
+    {"//", 7, Op::kFloorDivide},
+    {"%", 7, Op::kModulo},
+    {"**", 8, Op::kPower},
 };
 constexpr BinaryOperator kBinaryNames[] = {
     {"or", kOrLevel, Op::kJumpIfTrueKeep},

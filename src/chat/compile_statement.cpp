@@ -13,9 +13,9 @@ struct Block {
   Kind kind;
   bool in_else = false;
   uint32_t line = 0;
-  int32_t start = 0;                 // for: the instruction that fetches the next item
-  int32_t jump = 0;                  // if: over this branch; for: out of the loop, then over else; macro: over its body
-  std::vector<int32_t> ends;         // if: from the ends of the branches; for: breaks
+  int32_t start = 0;          // for: the instruction that fetches the next item
+  int32_t jump = 0;           // if: over this branch; for: out of the loop, then over else; macro: over its body
+  std::vector<int32_t> ends;  // if: from the ends of the branches; for: breaks
   std::vector<int32_t> continues;
   std::vector<Instruction> pending;  // set, filter: what to do with the captured text
   int32_t call = 0;                  // call: its CallSite

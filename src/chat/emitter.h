@@ -17,8 +17,8 @@ class Emitter {
   explicit Emitter(const std::vector<Token>& tokens);
 
   bool ok() const { return status.ok(); }
-  void fail(std::string_view what);       // at the current token; the first error stays
-  void fail_unexpected();                 // the current token has no place here
+  void fail(std::string_view what);  // at the current token; the first error stays
+  void fail_unexpected();            // the current token has no place here
 
   const Token& now() const { return tokens_[pos_]; }
   const Token& ahead() const { return tokens_[pos_ + 1 < tokens_.size() ? pos_ + 1 : pos_]; }
@@ -32,13 +32,13 @@ class Emitter {
   bool skip_name(std::string_view text);
   void expect_operator(std::string_view text);
   void expect(TokenKind kind);
-  std::string_view expect_any_name();     // empty after a failure
+  std::string_view expect_any_name();  // empty after a failure
 
   int32_t here() const { return static_cast<int32_t>(program.code.size()); }
   int32_t emit(Op op, int32_t a = 0, int32_t b = 0);
   void land(int32_t jump) { program.code[static_cast<size_t>(jump)].a = here() - jump; }  // jump here
   void emit_back(Op op, int32_t target) { emit(op, target - here()); }
-  std::vector<Instruction> cut(int32_t from);      // takes the code since `from` out again
+  std::vector<Instruction> cut(int32_t from);  // takes the code since `from` out again
   void append(const std::vector<Instruction>& code);
   int32_t name(std::string_view text);
   int32_t string(std::string_view text);
@@ -60,10 +60,10 @@ class ExpressionCompiler : public Emitter {
  protected:
   void expression();
   void expression_without_if() { operators(); }
-  void tuple(bool with_if = true);  // expression, or several with commas
-  void filters();                   // | name(...) ..., on the value on the stack
+  void tuple(bool with_if = true);              // expression, or several with commas
+  void filters();                               // | name(...) ..., on the value on the stack
   uint32_t arguments(std::string_view callee);  // (...) if there is one -> index of the CallSite
-  std::string dotted_name();        // of a filter or test
+  std::string dotted_name();                    // of a filter or test
   MacroInfo* enclosing_macro();
 
   int nesting_ = 0;
@@ -73,8 +73,8 @@ class ExpressionCompiler : public Emitter {
   struct Pending {  // an operator that waits for its right operand
     Op op;
     int8_t level;
-    int32_t jump;    // `and`, `or`: to land after it
-    int32_t count;   // ~: operands
+    int32_t jump;                // `and`, `or`: to land after it
+    int32_t count;               // ~: operands
     std::vector<int32_t> chain;  // comparisons: jumps to land after the last one
   };
 

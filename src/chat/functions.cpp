@@ -86,10 +86,8 @@ Value strftime_now(Runtime& rt, const Value&, const Arguments& a) {
 }
 
 constexpr Builtin kFunctions[] = {
-    {"range", "start stop? step?", range},
-    {"dict", "*", dict},
-    {"namespace", "*", name_space},
-    {"raise_exception", "message", raise_exception},
+    {"range", "start stop? step?", range},    {"dict", "*", dict},
+    {"namespace", "*", name_space},           {"raise_exception", "message", raise_exception},
     {"strftime_now", "format", strftime_now},
 };
 

@@ -24,8 +24,8 @@ class Interpreter {
     std::vector<std::pair<uint32_t, Value>> variables;
   };
   struct ActiveLoop {
-    Value state;               // the Loop
-    std::vector<Value> kept;   // of a loop with a filter
+    Value state;              // the Loop
+    std::vector<Value> kept;  // of a loop with a filter
   };
 
   void step(const Instruction& instruction);
@@ -64,7 +64,7 @@ class Interpreter {
   size_t scope_count_ = 0;
   uint64_t next_serial_ = 1;
   std::vector<ActiveLoop> loops_;
-  std::vector<size_t> callers_;  // where macros return to
+  std::vector<size_t> callers_;       // where macros return to
   std::vector<TextBuilder> outputs_;  // the prompt, then captures
   std::vector<std::pair<uint32_t, const Builtin*>> functions_;
   size_t pc_ = 0;

@@ -1,8 +1,7 @@
 #include "chat/json_value.h"
 
-#include <vector>
-
 #include <nlohmann/json.hpp>
+#include <vector>
 
 namespace kette::jinja {
 namespace {

@@ -60,8 +60,8 @@ class Lexer {
   bool at(std::string_view text) const { return source_.substr(pos_, text.size()) == text; }
 
   void advance(size_t to) {
-    line_ += static_cast<uint32_t>(std::count(source_.begin() + static_cast<ptrdiff_t>(pos_),
-                                              source_.begin() + static_cast<ptrdiff_t>(to), '\n'));
+    line_ += static_cast<uint32_t>(
+        std::count(source_.begin() + static_cast<ptrdiff_t>(pos_), source_.begin() + static_cast<ptrdiff_t>(to), '\n'));
     pos_ = to;
   }
   size_t skip_space(size_t from) const {
@@ -132,9 +132,7 @@ class Lexer {
     from = skip_space(from);
     return source_.substr(from, word.size()) == word ? skip_space(from + word.size()) : source_.npos;
   }
-  bool closes(size_t from) const {
-    return source_.substr(from, 2) == "%}" || source_.substr(from, 3) == "-%}";
-  }
+  bool closes(size_t from) const { return source_.substr(from, 2) == "%}" || source_.substr(from, 3) == "-%}"; }
   bool at_raw() const {
     const size_t close = match_word(pos_ + 2, "raw");
     return close != source_.npos && closes(close);

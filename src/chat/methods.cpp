@@ -100,10 +100,10 @@ constexpr Builtin kStringMethods[] = {
      [](auto& rt, auto& s, auto&) { return every_character(rt, s, [](uint32_t c) { return c >= '0' && c <= '9'; }); }},
 };
 constexpr std::string_view kRefusedOfStrings[] = {
-    "casefold",  "center",  "encode",      "expandtabs", "format",    "format_map", "index",        "isalnum",
-    "isalpha",   "isascii", "isdecimal",   "isidentifier", "islower", "isnumeric",  "isprintable",  "istitle",
-    "isupper",   "ljust",   "maketrans",   "partition",  "rindex",    "rjust",      "rpartition",   "swapcase",
-    "translate", "zfill"};
+    "casefold",    "center",     "encode",   "expandtabs", "format",       "format_map", "index",
+    "isalnum",     "isalpha",    "isascii",  "isdecimal",  "isidentifier", "islower",    "isnumeric",
+    "isprintable", "istitle",    "isupper",  "ljust",      "maketrans",    "partition",  "rindex",
+    "rjust",       "rpartition", "swapcase", "translate",  "zfill"};
 
 Value dict_part(Runtime& rt, const Dict& dict, bool keys, bool values) {
   std::vector<Value> parts;
@@ -154,8 +154,8 @@ constexpr Builtin kListMethods[] = {
     {"count", "value", [](auto& rt, auto& s, auto& a) { return list_count(rt, s, at(a, 0)); }},
     {"copy", "", [](auto&, const Value& s, auto&) { return s; }},
 };
-constexpr std::string_view kRefusedOfLists[] = {"append", "clear", "extend", "insert", "pop", "remove", "reverse",
-                                                "sort"};
+constexpr std::string_view kRefusedOfLists[] = {"append", "clear",  "extend",  "insert",
+                                                "pop",    "remove", "reverse", "sort"};
 
 Value cycle(Runtime& rt, const Value& self, const Arguments& a) {
   if (a.positional.empty() || !a.named.empty()) {

@@ -1,6 +1,6 @@
 // int, float, abs, round, default: filters on single values.
-#include <charconv>
 #include <cctype>
+#include <charconv>
 #include <cmath>
 #include <optional>
 
@@ -19,7 +19,9 @@ std::string number_text(Runtime& rt, const Value& v) {
   if (!stripped.is(Kind::kString)) return {};
   const std::string_view text = stripped.view();
   std::string plain;
-  const auto part = [&](size_t i) { return i < text.size() && std::isxdigit(static_cast<unsigned char>(text[i])) != 0; };
+  const auto part = [&](size_t i) {
+    return i < text.size() && std::isxdigit(static_cast<unsigned char>(text[i])) != 0;
+  };
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '_') {
       plain += text[i];
@@ -115,8 +117,8 @@ double round_decimal(double value, int64_t precision) {
     return std::nearbyint(value / power) * power;
   }
   char buffer[800];
-  const auto printed = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::fixed,
-                                     static_cast<int>(precision));
+  const auto printed =
+      std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::fixed, static_cast<int>(precision));
   double rounded = value;
   if (printed.ec == std::errc()) std::from_chars(buffer, printed.ptr, rounded);
   return rounded;

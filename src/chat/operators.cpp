@@ -205,9 +205,7 @@ bool equal(Runtime& rt, const Value& x, const Value& y) {
     case Kind::kUndefined:
     case Kind::kNone: return true;
     case Kind::kString:
-    case Kind::kBigInt:
-      rt.budget.spend(x.text().size() / 64);
-      return x.view() == y.view();
+    case Kind::kBigInt: rt.budget.spend(x.text().size() / 64); return x.view() == y.view();
     case Kind::kDict: return equal_dicts(rt, x.dict(), y.dict());
     case Kind::kList: {
       const List& a = x.list();

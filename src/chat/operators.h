@@ -5,9 +5,9 @@
 
 namespace kette::jinja {
 
-Value unary(Runtime& rt, Op op, const Value& x);                       // kNot, kNegative, kPositive
-Value binary(Runtime& rt, Op op, const Value& x, const Value& y);      // kAdd ... kPower
-Value compare(Runtime& rt, Op op, const Value& x, const Value& y);     // kEqual ... kNotIn
+Value unary(Runtime& rt, Op op, const Value& x);                             // kNot, kNegative, kPositive
+Value binary(Runtime& rt, Op op, const Value& x, const Value& y);            // kAdd ... kPower
+Value compare(Runtime& rt, Op op, const Value& x, const Value& y);           // kEqual ... kNotIn
 Value format_percent(Runtime& rt, const Text& format, const Value& values);  // format % values
 
 bool equal(Runtime& rt, const Value& x, const Value& y);
@@ -18,8 +18,8 @@ Value attribute(Runtime& rt, const Value& object, std::string_view name, uint32_
 Value item(Runtime& rt, const Value& object, const Value& key);                              // object[key]
 Value slice(Runtime& rt, const Value& object, const Value& start, const Value& stop, const Value& step);
 
-Value iterate(Runtime& rt, const Value& iterable);    // the items, as a list; takes a generator's items
-int64_t length(Runtime& rt, const Value& value);      // len(value)
+Value iterate(Runtime& rt, const Value& iterable);     // the items, as a list; takes a generator's items
+int64_t length(Runtime& rt, const Value& value);       // len(value)
 void fail_undefined(Runtime& rt, const Value& value);  // "'x' is undefined"
 
 }  // namespace kette::jinja

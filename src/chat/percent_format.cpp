@@ -77,11 +77,16 @@ class Formatter {
       pos_ = close + 1;
     }
     for (;; ++pos_) {
-      if (now() == '-') spec.left = true;
-      else if (now() == '0') spec.zero = true;
-      else if (now() == '+') spec.plus = true;
-      else if (now() == ' ') spec.space = true;
-      else break;
+      if (now() == '-')
+        spec.left = true;
+      else if (now() == '0')
+        spec.zero = true;
+      else if (now() == '+')
+        spec.plus = true;
+      else if (now() == ' ')
+        spec.space = true;
+      else
+        break;
     }
     spec.width = number();
     if (spec.width < 0) spec.left = true;
@@ -123,8 +128,7 @@ class Formatter {
       write_repr(rt_, spec.value, whole);
     }
     Value shown = make_string(std::move(whole));
-    if (spec.precision >= 0)
-      shown = slice(rt_, shown, Value::none(), Value::integer(spec.precision), Value::none());
+    if (spec.precision >= 0) shown = slice(rt_, shown, Value::none(), Value::integer(spec.precision), Value::none());
     if (!rt_.budget.ok()) return;
     const int64_t missing = std::max<int64_t>(spec.width - length_in_characters(shown.string()), 0);
     const std::string padding(static_cast<size_t>(missing), ' ');

@@ -9,27 +9,48 @@ namespace kette::jinja {
 
 enum class Op : uint8_t {
   // text
-  kText,          // write string a
-  kPrint,         // write str(pop)
+  kText,   // write string a
+  kPrint,  // write str(pop)
   // push
-  kUndefined,     // of name a
-  kNone, kTrue, kFalse,
-  kInteger, kFloat, kString,  // constant a
-  kLoad,          // variable named a
+  kUndefined,  // of name a
+  kNone,
+  kTrue,
+  kFalse,
+  kInteger,
+  kFloat,
+  kString,  // constant a
+  kLoad,    // variable named a
   // pop, push
-  kAttribute,     // x -> x.name(a)
-  kItem,          // x key -> x[key]
-  kSlice,         // x start stop step -> x[start:stop:step]
-  kList, kTuple,  // a items -> sequence
-  kDict,          // a pairs -> dict
-  kNot, kNegative, kPositive,
-  kAdd, kSubtract, kMultiply, kDivide, kFloorDivide, kModulo, kPower,
-  kConcat,        // a values -> string
-  kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kIn, kNotIn,
-  kDrop,          // pops
-  kTuck,          // x y -> y x y, the middle of a chained comparison
-  kFilter, kTest,  // value, arguments of call a -> result
-  kCall,          // callee, arguments of call a -> result
+  kAttribute,  // x -> x.name(a)
+  kItem,       // x key -> x[key]
+  kSlice,      // x start stop step -> x[start:stop:step]
+  kList,
+  kTuple,  // a items -> sequence
+  kDict,   // a pairs -> dict
+  kNot,
+  kNegative,
+  kPositive,
+  kAdd,
+  kSubtract,
+  kMultiply,
+  kDivide,
+  kFloorDivide,
+  kModulo,
+  kPower,
+  kConcat,  // a values -> string
+  kEqual,
+  kNotEqual,
+  kLess,
+  kLessEqual,
+  kGreater,
+  kGreaterEqual,
+  kIn,
+  kNotIn,
+  kDrop,  // pops
+  kTuck,  // x y -> y x y, the middle of a chained comparison
+  kFilter,
+  kTest,  // value, arguments of call a -> result
+  kCall,  // callee, arguments of call a -> result
   // jumps by a
   kJump,
   kJumpIfFalse,      // pops
@@ -38,20 +59,22 @@ enum class Op : uint8_t {
   kJumpChain,        // y r: where r is false, leaves r and jumps; else leaves y
   kJumpIfGiven,      // where this scope binds name b
   // variables
-  kStore,         // pop into name a
+  kStore,           // pop into name a
   kStoreAttribute,  // value namespace: namespace.name(a) = value
-  kUnpack,        // sequence -> a items, the first on top
-  kPushScope, kPopScope,
-  kBeginCapture, kEndCapture,  // the text written in between, as a string
+  kUnpack,          // sequence -> a items, the first on top
+  kPushScope,
+  kPopScope,
+  kBeginCapture,
+  kEndCapture,  // the text written in between, as a string
   // loops
-  kLoopBegin,     // pops the iterable
-  kFilterNext,    // pushes a scope and the next item, or jumps
-  kFilterKeep,    // pops the verdict and the scope, jumps back
-  kLoopNext,      // pushes a scope with `loop`, and the next item, or jumps
-  kLoopAgain,     // pops the scope, jumps back
-  kLoopEnd,       // jumps (over else) if there was an item
+  kLoopBegin,   // pops the iterable
+  kFilterNext,  // pushes a scope and the next item, or jumps
+  kFilterKeep,  // pops the verdict and the scope, jumps back
+  kLoopNext,    // pushes a scope with `loop`, and the next item, or jumps
+  kLoopAgain,   // pops the scope, jumps back
+  kLoopEnd,     // jumps (over else) if there was an item
   // macros
-  kMacro,         // push macro a
+  kMacro,  // push macro a
   kReturn,
 };
 
@@ -64,9 +87,9 @@ struct Instruction {
 
 struct CallSite {
   uint32_t positional = 0;
-  std::vector<std::string> names;  // of the keyword arguments, after the positional ones
+  std::vector<std::string> names;        // of the keyword arguments, after the positional ones
   bool star = false, star_star = false;  // then *args, then **kwargs
-  std::string callee;              // of filters and tests; else empty
+  std::string callee;                    // of filters and tests; else empty
 };
 
 struct MacroInfo {

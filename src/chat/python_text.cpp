@@ -1,10 +1,10 @@
 #include "chat/python_text.h"
 
+#include <utf8proc.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-
-#include <utf8proc.h>
 
 namespace kette::jinja {
 namespace {
@@ -49,7 +49,8 @@ void write_escaped(const Text& text, TextBuilder& out, Escape&& escape) {
 }
 
 void write_string_repr(const Text& text, TextBuilder& out) {
-  const bool doubled = text.view().find('\'') != std::string_view::npos && text.view().find('"') == std::string_view::npos;
+  const bool doubled =
+      text.view().find('\'') != std::string_view::npos && text.view().find('"') == std::string_view::npos;
   const char quote = doubled ? '"' : '\'';
   out.append(std::string_view(&quote, 1), kData);
   write_escaped(text, out, [&](uint32_t c) -> std::string {
@@ -210,9 +211,8 @@ class JsonWriter {
     }
     rt_.budget.spend(order.size());
     if (rt_.budget.ok())
-      std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
-        return dict.entries[a].first.view() < dict.entries[b].first.view();
-      });
+      std::sort(order.begin(), order.end(),
+                [&](uint32_t a, uint32_t b) { return dict.entries[a].first.view() < dict.entries[b].first.view(); });
     return order;
   }
 

@@ -45,6 +45,6 @@ Value call_builtin(Runtime& rt, const Builtin& builtin, const Value& self, const
 // Argument readers. After a failure they give something harmless.
 int64_t integer_or(Runtime& rt, const Value& value, int64_t otherwise);  // missing and none give `otherwise`
 bool flag_or(const Value& value, bool otherwise);
-const Text& text_argument(Runtime& rt, const Value& value);              // must be a string
+const Text& text_argument(Runtime& rt, const Value& value);  // must be a string
 
 }  // namespace kette::jinja

@@ -41,9 +41,7 @@ Value map_attribute(Runtime& rt, const std::vector<Value>& items, const Argument
 }
 
 // jinja2.filters looks at the items only `if value`: a false value has none, whatever its type.
-Value items_if_true(Runtime& rt, const Value& v) {
-  return truthy(v) ? iterate(rt, v) : make_list(rt.budget, {});
-}
+Value items_if_true(Runtime& rt, const Value& v) { return truthy(v) ? iterate(rt, v) : make_list(rt.budget, {}); }
 
 Value map(Runtime& rt, const Value& v, const Arguments& a) {
   const Value list = items_if_true(rt, v);

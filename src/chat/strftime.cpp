@@ -45,8 +45,9 @@ std::optional<std::string> directive(const Clock& t, char c, bool plain) {
     case 'b':
     case 'h': return std::string(kMonths[t.month - 1].substr(0, 3));
     case 'B': return std::string(kMonths[t.month - 1]);
-    case 'c': return fmt::format("{} {} {:2} {:02}:{:02}:{:02} {}", kDays[t.weekday()].substr(0, 3),
-                                 kMonths[t.month - 1].substr(0, 3), t.day, t.hour, t.minute, t.second, t.year);
+    case 'c':
+      return fmt::format("{} {} {:2} {:02}:{:02}:{:02} {}", kDays[t.weekday()].substr(0, 3),
+                         kMonths[t.month - 1].substr(0, 3), t.day, t.hour, t.minute, t.second, t.year);
     case 'C': return padded(t.year / 100, 2, '0', plain);
     case 'd': return padded(t.day, 2, '0', plain);
     case 'D':

@@ -92,10 +92,12 @@ constexpr Builtin kTests[] = {
     {"even", "", [](auto& rt, auto& v, auto&) { return remainder(rt, v, Value::integer(2), 0); }},
     {"divisibleby", "num", [](auto& rt, auto& v, auto& a) { return remainder(rt, v, at(a, 0), 0); }},
     {"in", "seq", [](auto& rt, auto& v, auto& a) { return Value::boolean(contains(rt, at(a, 0), v)); }},
-    {"filter", "", [](auto&, const Value& v, auto&) {
+    {"filter", "",
+     [](auto&, const Value& v, auto&) {
        return Value::boolean(v.is(Kind::kString) && find_filter(v.view()) != nullptr);
      }},
-    {"test", "", [](auto&, const Value& v, auto&) {
+    {"test", "",
+     [](auto&, const Value& v, auto&) {
        return Value::boolean(v.is(Kind::kString) && find_test(v.view()) != nullptr);
      }},
     {"equalto", "other", compares<Op::kEqual>},

@@ -1,8 +1,8 @@
 #include "chat/text_operations.h"
 
-#include <algorithm>
-
 #include <utf8proc.h>
+
+#include <algorithm>
 
 #include "chat/python_text.h"
 
@@ -30,8 +30,8 @@ void append_upper(uint32_t c, bool title, std::string& out) {
 }
 
 bool starts_jinja_word(uint32_t previous) {  // jinja2.filters._word_beginning_split_re
-  return is_space(previous) || (previous < 0x80 && std::string_view("-({[<").find(static_cast<char>(previous)) !=
-                                                       std::string_view::npos);
+  return is_space(previous) ||
+         (previous < 0x80 && std::string_view("-({[<").find(static_cast<char>(previous)) != std::string_view::npos);
 }
 
 bool in_set(uint32_t c, std::string_view set) {

@@ -8,7 +8,7 @@ namespace kette::jinja {
 enum class Case { kUpper, kLower, kCapitalize, kTitle, kJinjaTitle };
 
 Value change_case(Runtime& rt, const Text& text, Case to);
-Value strip(Runtime& rt, const Text& text, const Value& characters, bool left, bool right);  // none: white space
+Value strip(Runtime& rt, const Text& text, const Value& characters, bool left, bool right);     // none: white space
 Value replace(Runtime& rt, const Text& text, const Text& from, const Text& to, int64_t count);  // count < 0: all
 Value split(Runtime& rt, const Text& text, const Value& separator, int64_t limit, bool from_right);  // limit < 0: none
 std::vector<Value> split_lines(Runtime& rt, const Text& text, bool keep_ends);

@@ -24,9 +24,9 @@ enum class Kind : uint8_t {
   kNamespace,  // owned by the interpreter for the whole render: the only place where cycles can arise
   kBigInt,     // an integer beyond 64 bits, by its digits: can be printed and compared
   kString,
-  kList,       // every sequence, see Flavour
+  kList,  // every sequence, see Flavour
   kDict,
-  kMethod,     // a method bound to its object
+  kMethod,  // a method bound to its object
   kLoop,
   kMacro,
 };
@@ -150,7 +150,7 @@ struct List : Object {
 struct Dict : Object {
   using Object::Object;
   const Value* find(std::string_view key) const;
-  const Value* find(const Value& key) const;  // nullptr too for what cannot be a key
+  const Value* find(const Value& key) const;     // nullptr too for what cannot be a key
   std::vector<std::pair<Value, Value>> entries;  // keys: strings, numbers, booleans, none
   std::vector<uint32_t> sorted;                  // entries by key, where there are many
 };
@@ -202,7 +202,7 @@ Value make_macro(Budget& budget, uint32_t id, size_t scope, uint64_t serial);
 bool can_be_key(const Value& value);
 bool key_less(const Value& a, const Value& b);  // an order of dict keys, equal where Python's are
 bool truthy(const Value& value);
-const char* type_name(const Value& value);   // Python's, for messages
+const char* type_name(const Value& value);  // Python's, for messages
 int64_t length_in_characters(String& string);
 
 }  // namespace kette::jinja

@@ -41,8 +41,8 @@ struct Checkpoint::Impl {
     KETTE_ASSIGN(config, config_from_gguf(*gguf, *row));
     tensors.reserve(gguf->tensors().size());
     for (const GgufTensor& t : gguf->tensors()) {
-      tensors.push_back({canonical_tensor_name(t.name, row->gguf), t.type, t.shape, t.bytes, &gguf->shard(t.shard), t.offset,
-                         row->interleaved_qk && is_qk_projection(t.name)});
+      tensors.push_back({canonical_tensor_name(t.name, row->gguf), t.type, t.shape, t.bytes, &gguf->shard(t.shard),
+                         t.offset, row->interleaved_qk && is_qk_projection(t.name)});
     }
     return index();
   }

@@ -19,7 +19,7 @@
 namespace kette {
 
 struct CheckpointTensor {
-  std::string name;             // canonical: "model.layers.3.self_attn.q_proj.weight"
+  std::string name;  // canonical: "model.layers.3.self_attn.q_proj.weight"
   const StoredType* type;
   std::vector<uint64_t> shape;  // outermost first: [out, in]
   uint64_t bytes;

@@ -83,11 +83,16 @@ Result<std::vector<int64_t>> Config::integers(std::string_view key) const {
 Result<std::vector<double>> Config::reals(std::string_view key) const {
   const Value* v = value(key);
   std::vector<double> out;
-  if (const auto* reals = std::get_if<std::vector<double>>(v)) out = *reals;
-  else if (const auto* integers = std::get_if<std::vector<int64_t>>(v)) out.assign(integers->begin(), integers->end());
-  else if (const auto* d = std::get_if<double>(v)) out = {*d};
-  else if (const auto* n = std::get_if<int64_t>(v)) out = {static_cast<double>(*n)};
-  else return v == nullptr ? missing(key, "numbers") : unexpected(key, *v, "numbers");
+  if (const auto* reals = std::get_if<std::vector<double>>(v))
+    out = *reals;
+  else if (const auto* integers = std::get_if<std::vector<int64_t>>(v))
+    out.assign(integers->begin(), integers->end());
+  else if (const auto* d = std::get_if<double>(v))
+    out = {*d};
+  else if (const auto* n = std::get_if<int64_t>(v))
+    out = {static_cast<double>(*n)};
+  else
+    return v == nullptr ? missing(key, "numbers") : unexpected(key, *v, "numbers");
   for (size_t i = 0; i < out.size(); ++i) {
     if (!std::isfinite(out[i])) {
       return error(Code::kCorrupt, "{}[{}]: {}, expected a finite number", printable(key), i, out[i]);

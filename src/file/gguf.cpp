@@ -66,8 +66,10 @@ Result<Split> split_of(const GgufMetadata& metadata, const GgufLimits& limits) {
   }
   if (split.count == 0 || split.count == 1) return Split{};
   if (split.count < 0 || split.no < 0 || split.no >= split.count || split.tensors < 0) {
-    return error(Code::kCorrupt, "split.no {}, split.count {}, split.tensors.count {}: expected three integers, the "
-                 "first below the second", split.no, split.count, split.tensors);
+    return error(Code::kCorrupt,
+                 "split.no {}, split.count {}, split.tensors.count {}: expected three integers, the "
+                 "first below the second",
+                 split.no, split.count, split.tensors);
   }
   return split;
 }

@@ -18,10 +18,10 @@ namespace kette {
 
 // What the reader must know of a stored element type; the rows come from quant/formats.inc.
 struct StoredType {
-  std::string_view name;     // "q4_k"
-  uint32_t ggml_type;        // id in GGUF files
-  uint32_t block_size;       // elements in a block
-  uint32_t block_bytes;      // bytes of a block
+  std::string_view name;  // "q4_k"
+  uint32_t ggml_type;     // id in GGUF files
+  uint32_t block_size;    // elements in a block
+  uint32_t block_bytes;   // bytes of a block
 };
 
 // Caps on what a file may ask for; a host may raise them.
@@ -36,16 +36,28 @@ struct GgufLimits {
 };
 
 enum class GgufType : uint32_t {
-  kUint8 = 0, kInt8, kUint16, kInt16, kUint32, kInt32, kFloat32, kBool, kString, kArray, kUint64, kInt64, kFloat64
+  kUint8 = 0,
+  kInt8,
+  kUint16,
+  kInt16,
+  kUint32,
+  kInt32,
+  kFloat32,
+  kBool,
+  kString,
+  kArray,
+  kUint64,
+  kInt64,
+  kFloat64
 };
 
 struct GgufTensor {
-  std::string name;               // as in the file
-  const StoredType* type;         // row of the list given to open
-  std::vector<uint64_t> shape;    // outermost first (GGUF stores innermost first); 1 to max_dimensions entries
-  uint64_t bytes;                 // exact size of the data
-  uint32_t shard;                 // which file of a split set
-  uint64_t offset;                // from the start of that file
+  std::string name;             // as in the file
+  const StoredType* type;       // row of the list given to open
+  std::vector<uint64_t> shape;  // outermost first (GGUF stores innermost first); 1 to max_dimensions entries
+  uint64_t bytes;               // exact size of the data
+  uint32_t shard;               // which file of a split set
+  uint64_t offset;              // from the start of that file
 };
 
 // An opened file or split set: metadata copied to the heap, tensor data left in the sources.

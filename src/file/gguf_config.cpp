@@ -34,8 +34,8 @@ class Translator {
 
  private:
   template <class T>
-  Result<bool> copy(std::string_view name, std::string_view hf,
-                    std::optional<T> (Gguf::*get)(std::string_view) const, std::string_view expected) {
+  Result<bool> copy(std::string_view name, std::string_view hf, std::optional<T> (Gguf::*get)(std::string_view) const,
+                    std::string_view expected) {
     if (!gguf_.has(key(name))) return false;
     const auto value = (gguf_.*get)(key(name));
     // Per-layer lists, where llama.cpp allows them, are another architecture to Kette.

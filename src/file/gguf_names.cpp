@@ -2,9 +2,9 @@
 // the config.json files of the models (keys).
 #include "file/gguf_names.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace kette {
 namespace {
@@ -29,7 +29,7 @@ constexpr GgufConfigKey kConfigKeys[] = {
     {"attention.sliding_window", "sliding_window", kInteger},
     {"attention.layer_norm_rms_epsilon", "rms_norm_eps", kReal},
     {"feed_forward_length", "intermediate_size", kInteger},
-    {"expert_count", "num_experts", kInteger},  // Qwen's name
+    {"expert_count", "num_experts", kInteger},       // Qwen's name
     {"expert_count", "n_routed_experts", kInteger},  // DeepSeek's
     {"expert_used_count", "num_experts_per_tok", kInteger},
     {"expert_feed_forward_length", "moe_intermediate_size", kInteger},

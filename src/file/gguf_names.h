@@ -8,11 +8,11 @@
 namespace kette {
 
 struct GgufArchitecture {
-  std::string_view gguf;         // general.architecture: "llama"
-  std::string_view hf;           // config.json's architectures[0]: "LlamaForCausalLM"
-  bool interleaved_qk = false;   // the converter permuted q and k rows to interleaved rotary pairs
-  bool experts = false;          // files with <gguf>.expert_count > 0 are this architecture too
-  bool norm_topk_prob = false;   // what files mean that have no <gguf>.expert_weights_norm
+  std::string_view gguf;        // general.architecture: "llama"
+  std::string_view hf;          // config.json's architectures[0]: "LlamaForCausalLM"
+  bool interleaved_qk = false;  // the converter permuted q and k rows to interleaved rotary pairs
+  bool experts = false;         // files with <gguf>.expert_count > 0 are this architecture too
+  bool norm_topk_prob = false;  // what files mean that have no <gguf>.expert_weights_norm
 };
 
 struct GgufConfigKey {

@@ -1,8 +1,8 @@
 #include "file/printable.h"
 
-#include <cstdint>
-
 #include <fmt/format.h>
+
+#include <cstdint>
 
 namespace kette {
 namespace {
@@ -32,8 +32,8 @@ std::string printable(std::string_view text, std::size_t max_bytes) {
   while (!text.empty()) {
     const auto first = static_cast<uint8_t>(text[0]);
     // C1 controls are the two-byte sequences C2 80 to C2 9F.
-    const bool control = first < 0x20 || first == 0x7F ||
-                         (first == 0xC2 && text.size() > 1 && static_cast<uint8_t>(text[1]) < 0xA0);
+    const bool control =
+        first < 0x20 || first == 0x7F || (first == 0xC2 && text.size() > 1 && static_cast<uint8_t>(text[1]) < 0xA0);
     const std::size_t length = control ? 0 : utf8_length(text);
     const std::string piece = length == 0 ? fmt::format("\\x{:02x}", first) : std::string(text.substr(0, length));
     if (out.size() + piece.size() > max_bytes) return out + "...";

@@ -61,9 +61,7 @@ class HeaderReader final : public JsonEvents {
 
   Status begin(bool object) override {
     switch (place_) {
-      case Place::kOutside:
-        place_ = Place::kTop;
-        return {};
+      case Place::kOutside: place_ = Place::kTop; return {};
       case Place::kTop:
         if (!object) return wrong(key_, "expected an object");
         if (key_ == kMetadataKey) return open_metadata(Place::kMetadata);
@@ -76,13 +74,9 @@ class HeaderReader final : public JsonEvents {
         place_ = Place::kUnknown;
         nested_ = 1;
         return {};
-      case Place::kUnknown:
-        ++nested_;
-        return {};
-      case Place::kMetadata:
-        return wrong(kMetadataKey, "expected strings");
-      case Place::kList:
-        return wrong_field("expected whole numbers");
+      case Place::kUnknown: ++nested_; return {};
+      case Place::kMetadata: return wrong(kMetadataKey, "expected strings");
+      case Place::kList: return wrong_field("expected whole numbers");
     }
     return {};
   }
@@ -92,12 +86,8 @@ class HeaderReader final : public JsonEvents {
       case Place::kUnknown:
         if (--nested_ == 0) place_ = Place::kTensor;
         return {};
-      case Place::kList:
-        place_ = Place::kTensor;
-        return {};
-      default:
-        place_ = Place::kTop;
-        return {};
+      case Place::kList: place_ = Place::kTensor; return {};
+      default: place_ = Place::kTop; return {};
     }
   }
 
@@ -123,8 +113,7 @@ class HeaderReader final : public JsonEvents {
         list_->push_back(static_cast<uint64_t>(*n));
         return {};
       }
-      default:
-        return {};
+      default: return {};
     }
   }
 

@@ -1,14 +1,14 @@
 #include "file/source.h"
 
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <system_error>
-
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
 
 #include "file/printable.h"
 

@@ -26,10 +26,10 @@ struct DotArgs {
   const uint8_t* weight;  // [rows][row_bytes], blocks as stored in the file
   size_t row_bytes;
   size_t rows;
-  size_t k;               // a multiple of block_size
-  const Activation* x;    // [m]
-  size_t m;               // 1 to 16, or at least 1: see dot.inc
-  float* y;               // [m][y_stride]
+  size_t k;             // a multiple of block_size
+  const Activation* x;  // [m]
+  size_t m;             // 1 to 16, or at least 1: see dot.inc
+  float* y;             // [m][y_stride]
   size_t y_stride;
   // Of the weight's format, for kernels that take any.
   void (*decode)(const std::byte* blocks, float* out, size_t n);
@@ -49,19 +49,19 @@ enum class KvType : int32_t { kF32 = 0, kF16 = 1, kBf16 = 2 };
 // 32 positions counted from 0, so that a row's result does not depend on the rows beside it. Values may lie within
 // the rows of the keys.
 struct AttendArgs {
-  const float* q;           // [rows][q_stride], key_dim used
+  const float* q;  // [rows][q_stride], key_dim used
   size_t q_stride;
   const uint32_t* visible;  // [rows]; at least 1 unless `largest` is given
   size_t rows;
-  const void* key;          // [positions][key_stride] of KvType, key_dim used
-  const void* value;        // [positions][value_stride] of KvType, value_dim used
+  const void* key;    // [positions][key_stride] of KvType, key_dim used
+  const void* value;  // [positions][value_stride] of KvType, value_dim used
   size_t key_stride, value_stride;
   KvType kv_type;
   size_t key_dim, value_dim;  // multiples of 2
   float scale;
-  float* out;               // [rows][out_stride]
+  float* out;  // [rows][out_stride]
   size_t out_stride;
-  float* scratch;           // KETTE_ATTEND_SCRATCH(key_dim, value_dim, rows) floats, cache-line aligned
+  float* scratch;  // KETTE_ATTEND_SCRATCH(key_dim, value_dim, rows) floats, cache-line aligned
   // [rows] each, or nullptr. Where given, these positions are a part of a longer context: a row's largest score and
   // its sum of e^(score - largest) go here, and out is left undivided by the sum (-infinity, 0 and zeros if it sees none).
   float *largest, *sum;
@@ -98,16 +98,16 @@ struct VectorKernels {
 #define KETTE_ATTEND_SCRATCH(key_dim, value_dim, rows) \
   (KETTE_ATTEND_BLOCK * ((key_dim) + (value_dim) + 32) + (rows) * (KETTE_ATTEND_BLOCK + 32))
 
-#define KETTE_VECTOR(isa)               \
-  namespace isa {                       \
-  extern const VectorKernels kVector;   \
+#define KETTE_VECTOR(isa)             \
+  namespace isa {                     \
+  extern const VectorKernels kVector; \
   }
 #define KETTE_DOT(isa, format, form, rows) \
   namespace isa {                          \
   void dot_##format(const DotArgs&);       \
   }
-#include "kernels/vector.inc"
 #include "kernels/dot.inc"
+#include "kernels/vector.inc"
 #undef KETTE_VECTOR
 #undef KETTE_DOT
 

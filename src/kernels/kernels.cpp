@@ -25,9 +25,7 @@ struct PanelRow {
   Result<std::unique_ptr<PanelMultiply>> (*make)();
 };
 
-constexpr PanelType panel_type_of(std::string_view name) {
-  return name == "bf16" ? PanelType::kBf16 : PanelType::kF32;
-}
+constexpr PanelType panel_type_of(std::string_view name) { return name == "bf16" ? PanelType::kBf16 : PanelType::kF32; }
 
 constexpr VectorRow kVectorRows[] = {
 #define KETTE_VECTOR(isa) {#isa, isa_of(#isa), &isa::kVector},
@@ -43,7 +41,7 @@ constexpr DotRow kDotRows[] = {
 };
 
 constexpr PanelRow kPanelRows[] = {
-#define KETTE_PANEL(where, type, isa)                                                        \
+#define KETTE_PANEL(where, type, isa)                                                       \
   {#where "_" #type, isa_of(#isa), panel_type_of(#type), std::string_view(#where) != "ref", \
    &make_##where##_##type##_panel},
 #include "kernels/panel.inc"
@@ -87,8 +85,10 @@ Result<Kernels> choose_kernels(Isa isa, bool jit, const LogSink& log) {
   chosen.fast_panel = choose_panel(PanelType::kBf16, isa, jit, log, generated);
   if (generated) chosen.generated_isa = isa_name(limit);
   if (generated && limit > isa && log)
-    log(LogLevel::kWarning, "kernels", fmt::format("generated code uses {} though {} is asked for: another runtime of this "
-                                                   "process has set that first", isa_name(limit), isa_name(isa)));
+    log(LogLevel::kWarning, "kernels",
+        fmt::format("generated code uses {} though {} is asked for: another runtime of this "
+                    "process has set that first",
+                    isa_name(limit), isa_name(isa)));
   if (chosen.vector == nullptr || chosen.exact_panel == nullptr)
     return error(Code::kCpu, "no kernels for {}", isa_name(isa));
   return chosen;

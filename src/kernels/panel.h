@@ -13,20 +13,20 @@ namespace kette::kernels {
 
 enum class PanelType { kF32, kBf16 };
 
-inline constexpr size_t kPanelWidth = 64;   // weight rows in a panel
-inline constexpr size_t kPanelDepth = 1024; // of their columns at a time: 128 KiB in bf16, 256 KiB in f32
+inline constexpr size_t kPanelWidth = 64;    // weight rows in a panel
+inline constexpr size_t kPanelDepth = 1024;  // of their columns at a time: 128 KiB in bf16, 256 KiB in f32
 
 struct PanelArgs {
-  const void* a;     // [m][a_stride] of the panel's type: activation rows
-  size_t a_stride;   // in elements
+  const void* a;    // [m][a_stride] of the panel's type: activation rows
+  size_t a_stride;  // in elements
   size_t m;
-  const void* panel; // f32: [k][kPanelWidth]; bf16: [k / 2][kPanelWidth][2]
-  size_t k;          // at most kPanelDepth; even for bf16
-  size_t width;      // columns of the result, at most kPanelWidth
-  bool add;          // c += a * panel, else c = a * panel
-  float* c;          // [m][c_stride]
+  const void* panel;  // f32: [k][kPanelWidth]; bf16: [k / 2][kPanelWidth][2]
+  size_t k;           // at most kPanelDepth; even for bf16
+  size_t width;       // columns of the result, at most kPanelWidth
+  bool add;           // c += a * panel, else c = a * panel
+  float* c;           // [m][c_stride]
   size_t c_stride;
-  void* scratch;     // scratch_bytes(), cache-line aligned, one per thread
+  void* scratch;  // scratch_bytes(), cache-line aligned, one per thread
 };
 
 // c[i][j] depends on row i of a and column j of the panel alone, and sums over k in one order whatever m is.

@@ -140,7 +140,8 @@ nn::Weight Binder::weight_of(const CheckpointTensor& t, size_t rows, size_t cols
 bool Binder::add_scales(const CheckpointTensor& t, nn::Weight& weight) {
   const std::string scales = t.name + "_scale_inv";
   if (weight.format->name != "fp8_e4m3") {
-    require(!has_tensor(scales), fmt::format("{}: scales of weights stored as {}, expected fp8_e4m3", scales, t.type->name));
+    require(!has_tensor(scales),
+            fmt::format("{}: scales of weights stored as {}, expected fp8_e4m3", scales, t.type->name));
     return true;
   }
   if (!has_tensor(scales)) {
@@ -264,7 +265,9 @@ std::vector<nn::Linear> Binder::linears(const std::string& prefix, std::string_v
   return all;
 }
 
-nn::RmsNorm Binder::rms_norm(const std::string& prefix, size_t n, float eps) { return {vector(prefix + ".weight", n), eps}; }
+nn::RmsNorm Binder::rms_norm(const std::string& prefix, size_t n, float eps) {
+  return {vector(prefix + ".weight", n), eps};
+}
 
 bool Binder::rows_interleaved_rope(const std::string& name) const {
   const CheckpointTensor* t = checkpoint_.find(name);

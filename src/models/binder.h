@@ -44,7 +44,7 @@ struct BinderOptions {
   nn::MlaForm mla_form = nn::MlaForm::kChosen;  // forced by tests and measurements
   Executor* executor = nullptr;                 // encodes matrices to other formats; wanted where `types` says so
   WeightTypes types = {};
-  const Pack* pack = nullptr;                   // has some of them encoded already
+  const Pack* pack = nullptr;  // has some of them encoded already
   // Called after each tensor, and in between where one is encoded, with the bytes done; a Status that is not ok stops
   // the binding.
   std::function<Status(uint64_t done)> progress;
@@ -73,7 +73,8 @@ class Binder {
   // Tensors, by their full name; shapes as given or a problem.
   bool has_tensor(std::string_view name) const { return checkpoint_.find(name) != nullptr; }
   nn::Weight matrix(const std::string& name, size_t rows, size_t cols);
-  nn::Weight stacked(const std::string& name, size_t n, size_t rows, size_t cols);  // [n][rows][cols] as [n * rows][cols]
+  nn::Weight stacked(const std::string& name, size_t n, size_t rows,
+                     size_t cols);                            // [n][rows][cols] as [n * rows][cols]
   std::byte* own(size_t bytes) { return store_.add(bytes); }  // for what a model makes of its tensors
   std::vector<float> vector(const std::string& name, size_t n);
   nn::Linear linear(const std::string& prefix, size_t out, size_t in, Bias bias = Bias::kNo);

@@ -51,7 +51,10 @@ class Decoder final : public Model {
                 b.rms_norm(prefix + ".shared_head.norm", hidden_size, eps),
                 own_head ? b.linear(prefix + ".shared_head.head", vocab_size, hidden_size) : lm_head_};
     }
-    shape_ = {layers, hidden_size, vocab_size, b.size("max_position_embeddings", 1, 1 << 30, 2048),
+    shape_ = {layers,
+              hidden_size,
+              vocab_size,
+              b.size("max_position_embeddings", 1, 1 << 30, 2048),
               {layers + (ahead_ ? 1 : 0), parts.kv_heads, parts.key_dim, parts.value_dim}};
     return b.status();
   }

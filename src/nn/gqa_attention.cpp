@@ -24,7 +24,8 @@ void GqaAttention::rotate_and_store(Step& step, const Batch& batch, size_t layer
                                     const Tensor& v) const {
   const auto rotate = rope_interleaved ? step.vector().rotate_interleaved : step.vector().rotate_half;
   const size_t half = head_dim / 2;
-  const auto norm_and_rotate = [&](const std::optional<RmsNorm>& norm, float* head, const float* cos, const float* sin) {
+  const auto norm_and_rotate = [&](const std::optional<RmsNorm>& norm, float* head, const float* cos,
+                                   const float* sin) {
     if (norm) step.vector().rms_norm(head, norm->weight.data(), norm->eps, head_dim, head);
     rotate(head, cos, sin, half);
   };

@@ -240,8 +240,7 @@ void multiply(Step& step, std::span<const Product> products) {
   for (size_t j = 0; j < products.size(); ++j) {
     if (few(jobs[j])) jobs[j].columns = few_columns;
     pieces += (products[j].linear->out() + jobs[j].columns - 1) / jobs[j].columns;
-    if (products[j].gate != nullptr)
-      gate_numbers = std::max(gate_numbers, jobs[j].columns * jobs[j].at_once);
+    if (products[j].gate != nullptr) gate_numbers = std::max(gate_numbers, jobs[j].columns * jobs[j].at_once);
   }
   struct Piece {
     const Job* job;

@@ -36,10 +36,10 @@ struct Weight {
 };
 
 struct Linear {
-  Weight weight;            // [out, in]
-  std::vector<float> bias;  // [out], or empty
-  const kernels::DotRow* dot = nullptr;         // for few rows
-  kernels::PanelMultiply* panel = nullptr;      // for many
+  Weight weight;                            // [out, in]
+  std::vector<float> bias;                  // [out], or empty
+  const kernels::DotRow* dot = nullptr;     // for few rows
+  kernels::PanelMultiply* panel = nullptr;  // for many
 
   size_t in() const { return weight.cols; }
   size_t out() const { return weight.rows; }

@@ -48,8 +48,7 @@ void Moe::route(Step& step, const Tensor& normed, const Tensor& logits, const Te
   }
   multiply(step, {products, n});
   step.parallel_rows(normed.rows, 8, [&](size_t first, size_t last) {
-    for (size_t i = first; i < last; ++i)
-      router.choose(logits.row(i), chosen + i * router.routing.num_experts_per_tok);
+    for (size_t i = first; i < last; ++i) router.choose(logits.row(i), chosen + i * router.routing.num_experts_per_tok);
   });
 }
 

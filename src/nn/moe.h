@@ -12,7 +12,7 @@ namespace kette::nn {
 
 struct Moe {
   Router router;
-  std::vector<SwiGlu> experts;               // [router.num_experts()], all of the same sizes
+  std::vector<SwiGlu> experts;  // [router.num_experts()], all of the same sizes
   std::optional<SwiGlu> shared_expert;
   std::optional<Linear> shared_expert_gate;  // [1, hidden_size], for exact mode: sigmoid of it weighs the shared expert
 

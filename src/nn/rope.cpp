@@ -32,8 +32,8 @@ void scale_llama3(std::span<float> inv_freq, double factor, double low_freq_fact
     if (wavelength > low_wavelength) {
       scaled /= factor;
     } else if (wavelength > high_wavelength) {
-      const double smooth = (original_max_position_embeddings / wavelength - low_freq_factor) /
-                            (high_freq_factor - low_freq_factor);
+      const double smooth =
+          (original_max_position_embeddings / wavelength - low_freq_factor) / (high_freq_factor - low_freq_factor);
       scaled *= (1 - smooth) / factor + smooth;
     }
     f = static_cast<float>(scaled);

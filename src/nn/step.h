@@ -28,17 +28,18 @@ inline constexpr size_t kMaxHeadDim = 256;
 // One thread's scratch.
 struct WorkerScratch {
   WorkerScratch(const kernels::Kernels& k, Allocator* allocator);
-  AlignedBuffer<float> panel;     // [kPanelDepth][kPanelWidth]
-  AlignedBuffer<float> rows;      // [16][kPanelDepth]
+  AlignedBuffer<float> panel;  // [kPanelDepth][kPanelWidth]
+  AlignedBuffer<float> rows;   // [16][kPanelDepth]
   AlignedBuffer<std::byte> multiply;
-  AlignedBuffer<float> attend;    // KETTE_ATTEND_SCRATCH
+  AlignedBuffer<float> attend;      // KETTE_ATTEND_SCRATCH
   AlignedBuffer<float> query, out;  // [kAttendRows][kMaxHeadDim]
   uint32_t visible[kAttendRows];
 };
 
 // Scratch of one session.
 struct Scratch {
-  Scratch(const kernels::Kernels& k, uint32_t width, Allocator* allocator = nullptr) : arena(allocator), workers(width) {
+  Scratch(const kernels::Kernels& k, uint32_t width, Allocator* allocator = nullptr)
+      : arena(allocator), workers(width) {
     for (auto& w : workers) w = std::make_unique<WorkerScratch>(k, allocator);
   }
   size_t bytes() const;

@@ -70,7 +70,8 @@ inline Range range_of(const float* x, size_t n) {
 // The sum, in an order that needs no vector reduction and is the same on every machine.
 template <size_t kCount>
 float sum_in_halves(const std::array<float, kCount>& x) {
-  if constexpr (kCount == 1) return x[0];
+  if constexpr (kCount == 1)
+    return x[0];
   else {
     std::array<float, kCount / 2> sums;
     for (size_t j = 0; j < kCount / 2; ++j) sums[j] = x[j] + x[j + kCount / 2];

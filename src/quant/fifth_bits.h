@@ -11,8 +11,7 @@ inline Bytes<16> spread_fifth_bits(uint16_t bits) {
   constexpr std::array<uint16_t, 16> kToTop{0x8000, 0x4000, 0x2000, 0x1000, 0x800, 0x400, 0x200, 0x100,
                                             0x80,   0x40,   0x20,   0x10,   8,     4,     2,     1};
   Bytes<16> fifth;
-  for (size_t j = 0; j < 16; ++j)
-    fifth[j] = static_cast<uint8_t>(static_cast<uint16_t>(bits * kToTop[j]) >> 15 << 4);
+  for (size_t j = 0; j < 16; ++j) fifth[j] = static_cast<uint8_t>(static_cast<uint16_t>(bits * kToTop[j]) >> 15 << 4);
   return fifth;
 }
 

@@ -12,9 +12,9 @@ namespace kette {
 inline constexpr uint32_t kNoGgmlFormat = UINT32_MAX;
 
 struct Format {
-  std::string_view name;   // "q4_k"
-  uint32_t ggml_type;      // id in GGUF files, or kNoGgmlFormat
-  uint32_t block_size;     // numbers in a block; 1 for plain floats
+  std::string_view name;  // "q4_k"
+  uint32_t ggml_type;     // id in GGUF files, or kNoGgmlFormat
+  uint32_t block_size;    // numbers in a block; 1 for plain floats
   uint32_t block_bytes;
   // blocks [n / block_size][block_bytes] -> out [n]; n is a multiple of block_size. Any bytes are safe.
   void (*decode)(const std::byte* blocks, float* out, size_t n);

@@ -10,8 +10,7 @@ namespace {
 constexpr size_t kNumbers = 32, kBytes = 18;
 
 void decode(const std::byte* blocks, float* out, size_t n) {
-  for (size_t i = 0; i < n; i += kNumbers, blocks += kBytes)
-    decode_iq4(octets(blocks) + 2, load_f16(blocks), out + i);
+  for (size_t i = 0; i < n; i += kNumbers, blocks += kBytes) decode_iq4(octets(blocks) + 2, load_f16(blocks), out + i);
 }
 
 }  // namespace

@@ -16,7 +16,9 @@ template <int kRun>
 void decode_run(const std::byte* low, const std::byte* top, uint8_t top_bit, const float* scales, float* x) {
   const auto q = load<Bytes<32>>(low), t = load<Bytes<32>>(top);
   const float scale = scales[2 * kRun], scale2 = scales[2 * kRun + 1];
-  const auto level = [&](size_t j) { return static_cast<float>((q[j] >> 2 * kRun & 3) - ((t[j] & top_bit) != 0 ? 0 : 4)); };
+  const auto level = [&](size_t j) {
+    return static_cast<float>((q[j] >> 2 * kRun & 3) - ((t[j] & top_bit) != 0 ? 0 : 4));
+  };
   for (size_t j = 0; j < 16; ++j) x[32 * kRun + j] = scale * level(j);
   for (size_t j = 16; j < 32; ++j) x[32 * kRun + j] = scale2 * level(j);
 }

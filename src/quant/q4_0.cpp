@@ -27,8 +27,7 @@ void encode(const float* in, std::byte* blocks, size_t n) {
     store_f16(d, blocks);
     // The product is rounded before 8.5 is added, as in the reference: numbers halfway between two levels depend on it.
     const auto level = [inv](float v) { return truncate_to(v * inv + 8.5f, 15); };
-    for (size_t j = 0; j < 16; ++j)
-      blocks[2 + j] = static_cast<std::byte>(level(x[j]) | level(x[j + 16]) << 4);
+    for (size_t j = 0; j < 16; ++j) blocks[2 + j] = static_cast<std::byte>(level(x[j]) | level(x[j + 16]) << 4);
   }
 }
 

@@ -27,8 +27,7 @@ void encode(const float* in, std::byte* blocks, size_t n) {
     store_f16(d, blocks);
     store_f16(m, blocks + 2);
     const auto level = [m = m, inv](float v) { return truncate_to((v - m) * inv + 0.5f, 15); };
-    for (size_t j = 0; j < 16; ++j)
-      blocks[4 + j] = static_cast<std::byte>(level(x[j]) | level(x[j + 16]) << 4);
+    for (size_t j = 0; j < 16; ++j) blocks[4 + j] = static_cast<std::byte>(level(x[j]) | level(x[j + 16]) << 4);
   }
 }
 

@@ -39,7 +39,8 @@ using Group = std::array<float, kGroup>;
 Group levels_of(const float* x, Affine fit) {
   const float inverse_step = inverse(fit.step);
   Group q;
-  for (size_t j = 0; j < kGroup; ++j) q[j] = static_cast<float>(truncate_to((x[j] + fit.min) * inverse_step + 0.5f, 15));
+  for (size_t j = 0; j < kGroup; ++j)
+    q[j] = static_cast<float>(truncate_to((x[j] + fit.min) * inverse_step + 0.5f, 15));
   return q;
 }
 

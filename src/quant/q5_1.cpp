@@ -13,7 +13,8 @@ constexpr size_t kNumbers = 32, kBytes = 24;
 void decode(const std::byte* blocks, float* out, size_t n) {
   for (size_t i = 0; i < n; i += kNumbers, blocks += kBytes) {
     const float d = load_f16(blocks), m = load_f16(blocks + 2);
-    const auto low = spread_fifth_bits(load<uint16_t>(blocks + 4)), high = spread_fifth_bits(load<uint16_t>(blocks + 6));
+    const auto low = spread_fifth_bits(load<uint16_t>(blocks + 4)),
+               high = spread_fifth_bits(load<uint16_t>(blocks + 6));
     const auto q = load<Bytes<16>>(blocks + 8);
     float* x = out + i;
     for (size_t j = 0; j < 16; ++j) x[j] = d * static_cast<float>((q[j] & 15) | low[j]) + m;

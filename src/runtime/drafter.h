@@ -34,8 +34,8 @@ class DraftGovernor {
   static constexpr uint32_t kFirstRest = 8, kLongestRest = 512, kTrial = 8;
 
   Rate plain_, drafting_;
-  uint32_t trial_ = 0;              // drafting steps since the last rest
-  uint32_t rest_ = 2;               // steps still without guesses: two at first show what a plain one costs
+  uint32_t trial_ = 0;  // drafting steps since the last rest
+  uint32_t rest_ = 2;   // steps still without guesses: two at first show what a plain one costs
   uint32_t next_rest_ = kFirstRest;
 };
 

@@ -63,7 +63,7 @@ class Forward {
   size_t rows_ = 0, logit_rows_ = 0;
   bool under_way_ = false;
   std::function<void(size_t, const nn::Tensor&)> observer_;
-  size_t part_ = 0;  // 0: embed; 1 .. layers: that layer; layers + 1: head. Ahead: 0: the module; 1: its head
+  size_t part_ = 0;          // 0: embed; 1 .. layers: that layer; layers + 1: head. Ahead: 0: the module; 1: its head
   bool part_begun_ = false;  // and was interrupted
 };
 

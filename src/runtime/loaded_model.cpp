@@ -1,7 +1,6 @@
 #include "runtime/loaded_model.h"
 
 #include <algorithm>
-
 #include <nlohmann/json.hpp>
 
 #include "base/checked.h"
@@ -44,7 +43,8 @@ bool is_safetensors(const std::string& path) {
 Result<LoadedModel::Place> find_place(const OpenFile& open, const std::string& path) {
   auto file = open(path);
   if (file.ok()) {
-    return LoadedModel::Place{std::move(*file), path, [&open, in = directory_of(path)](const std::string& name) { return open(in + name); }};
+    return LoadedModel::Place{std::move(*file), path,
+                              [&open, in = directory_of(path)](const std::string& name) { return open(in + name); }};
   }
   const std::string directory = path.ends_with('/') ? path : path + "/";
   const OpenFile inside = [&open, directory](const std::string& name) { return open(directory + name); };
@@ -63,8 +63,10 @@ Result<Checkpoint> read_checkpoint(LoadedModel::Place place) {
     place.file.reset();
     return Checkpoint::from_hf(beside, name_in_directory(place.name), place.name, safetensors_types());
   }
-  return error(Code::kFormat, "{:.200}: not a GGUF file (it does not begin with \"GGUF\"), a .safetensors file or an index of "
-               "those", place.name);
+  return error(Code::kFormat,
+               "{:.200}: not a GGUF file (it does not begin with \"GGUF\"), a .safetensors file or an index of "
+               "those",
+               place.name);
 }
 
 // What the headers say of the weights.
@@ -82,10 +84,13 @@ Json describe_checkpoint(const Checkpoint& checkpoint) {
   info["file_bytes"] = checkpoint.file_bytes();
   info["tensor_types"] = types;
   const Config& config = checkpoint.config();
-  for (const auto& [key, from] : {std::pair{"vocab_size", "vocab_size"}, {"context_length", "max_position_embeddings"},
-                                  {"hidden_size", "hidden_size"}, {"num_hidden_layers", "num_hidden_layers"},
+  for (const auto& [key, from] : {std::pair{"vocab_size", "vocab_size"},
+                                  {"context_length", "max_position_embeddings"},
+                                  {"hidden_size", "hidden_size"},
+                                  {"num_hidden_layers", "num_hidden_layers"},
                                   {"num_attention_heads", "num_attention_heads"},
-                                  {"num_key_value_heads", "num_key_value_heads"}, {"head_dim", "head_dim"}})
+                                  {"num_key_value_heads", "num_key_value_heads"},
+                                  {"head_dim", "head_dim"}})
     if (auto value = config.integer(from, 0, INT64_MAX); value.ok()) info[key] = *value;
   return info;
 }
@@ -103,9 +108,12 @@ PlanOptions plan_options(const OpenOptions& options, const WeightTypes& types) {
 }
 
 Json describe_plan(const MemoryPlan& plan) {
-  return {{"weight_bytes", plan.mapped + plan.resident}, {"mapped_bytes", plan.mapped},
-          {"resident_bytes", plan.resident},             {"kv_bytes", plan.kv},
-          {"scratch_bytes", plan.scratch},               {"bytes", plan.all()}};
+  return {{"weight_bytes", plan.mapped + plan.resident},
+          {"mapped_bytes", plan.mapped},
+          {"resident_bytes", plan.resident},
+          {"kv_bytes", plan.kv},
+          {"scratch_bytes", plan.scratch},
+          {"bytes", plan.all()}};
 }
 
 // Weights of each kind with one session, and whether this machine holds them.
@@ -124,8 +132,11 @@ Json describe_memory(const Checkpoint& checkpoint, const OpenOptions& options, c
   for (const char* type : {"q8_0", "q4_0", "q4_k"})
     if (const auto types = WeightTypes::parse(type); types.ok()) add(type, *types);
   if (wanted.any()) add(options.weight_type, wanted);
-  Json out = {{"memory_bytes", memory}, {"context", last.context}, {"kv_bytes", last.kv},
-              {"scratch_bytes", last.scratch}, {"weight_types", plans}};
+  Json out = {{"memory_bytes", memory},
+              {"context", last.context},
+              {"kv_bytes", last.kv},
+              {"scratch_bytes", last.scratch},
+              {"weight_types", plans}};
   if (options.memory_budget > 0) out["budget_bytes"] = options.memory_budget;
   return out;
 }
@@ -150,8 +161,10 @@ Json describe_machine(const Checkpoint& checkpoint, const OpenOptions& options, 
         fmt::format("{}; {} of them must be in memory, which has {}", plan.text(), plan.must_fit(), memory));
   if (options.memory_budget > 0 && plan.all() > options.memory_budget)
     reasons.push_back(fmt::format("{}, the budget is {}", plan.text(), options.memory_budget));
-  Json out = {{"can_run", reasons.empty()}, {"architecture_supported", supported},
-              {"isa", isa_name(runtime.kernels.isa)}, {"threads", runtime.executor->width()}};
+  Json out = {{"can_run", reasons.empty()},
+              {"architecture_supported", supported},
+              {"isa", isa_name(runtime.kernels.isa)},
+              {"threads", runtime.executor->width()}};
   // What is mapped may be larger than the memory: then every token waits for the disk.
   if (memory > 0) out["fits_in_memory"] = plan.all() <= memory;
   out["reasons"] = reasons;
@@ -187,8 +200,9 @@ Result<std::shared_ptr<LoadedModel>> LoadedModel::open_place(std::shared_ptr<Run
     KETTE_TRY(loaded->load_hf_text(directory ? nullptr : place.file.get(), beside).within(loaded->name_));
   } else {
     KETTE_ASSIGN(loaded->checkpoint_, read_checkpoint(std::move(place)));
-    KETTE_TRY((loaded->checkpoint_->gguf() != nullptr ? loaded->load_gguf_text() : loaded->load_hf_text(nullptr, beside))
-                  .within(loaded->name_));
+    KETTE_TRY(
+        (loaded->checkpoint_->gguf() != nullptr ? loaded->load_gguf_text() : loaded->load_hf_text(nullptr, beside))
+            .within(loaded->name_));
     if (!options.vocab_only) KETTE_TRY(loaded->load_weights(options).within(loaded->name_));
   }
   KETTE_TRY(loaded->find_ends().within(loaded->name_));
@@ -241,7 +255,8 @@ Status LoadedModel::find_ends() {
     if (!config->has("eos_token_id")) continue;
     KETTE_ASSIGN(const std::vector<int64_t> ids, config->integers("eos_token_id"));
     for (const int64_t id : ids)
-      if (id >= 0 && id <= INT32_MAX && std::ranges::find(ends_, id) == ends_.end()) ends_.push_back(static_cast<Token>(id));
+      if (id >= 0 && id <= INT32_MAX && std::ranges::find(ends_, id) == ends_.end())
+        ends_.push_back(static_cast<Token>(id));
     break;
   }
   return {};
@@ -266,8 +281,14 @@ Status LoadedModel::load_weights(const OpenOptions& options) {
   const MemoryPlan plan = plan_memory(*checkpoint_, plan_options_, *runtime_);
   KETTE_TRY(check_budget(plan.context, plan.kv));
   const uint64_t total = stored_bytes(*checkpoint_);
-  BinderOptions binding{.kernels = &runtime_->kernels, .mode = mode_, .map = options.map, .mla_form = options.mla_form,
-                        .executor = runtime_->executor.get(), .types = types, .pack = nullptr, .progress = {}};
+  BinderOptions binding{.kernels = &runtime_->kernels,
+                        .mode = mode_,
+                        .map = options.map,
+                        .mla_form = options.mla_form,
+                        .executor = runtime_->executor.get(),
+                        .types = types,
+                        .pack = nullptr,
+                        .progress = {}};
   uint64_t most = 0;  // matrices of a new pack are told once, while they are encoded
   binding.progress = [&](uint64_t bytes) -> Status {
     most = std::max(most, bytes);

@@ -24,12 +24,12 @@ struct OpenOptions {
   nn::Mode mode = nn::Mode::kFast;
   bool vocab_only = false;
   bool map = true;
-  std::string weight_type;     // see WeightTypes; empty: as stored
+  std::string weight_type;  // see WeightTypes; empty: as stored
   // Where encoded matrices are kept for the next opening (see Pack): a folder of the file system, whatever files the
   // model comes from. Empty: nowhere.
   std::string pack_dir;
-  uint64_t memory_budget = 0;  // of weights and of one session, see MemoryPlan; 0: no limit
-  uint64_t plan_context = 0;   // tokens of that session; 0: a session's default
+  uint64_t memory_budget = 0;                   // of weights and of one session, see MemoryPlan; 0: no limit
+  uint64_t plan_context = 0;                    // tokens of that session; 0: a session's default
   nn::MlaForm mla_form = nn::MlaForm::kChosen;  // forced by tests and measurements
   const CancelFlag* cancel = nullptr;
   std::function<bool(uint64_t done, uint64_t total)> progress;  // false stops
@@ -46,11 +46,12 @@ class LoadedModel {
                                                    const OpenFile& siblings, const OpenOptions& options);
   // JSON of what the headers say, without loading: parameters, the memory that each kind of weights needs, and whether
   // `runtime`'s machine can run it.
-  static Result<std::string> probe(const Runtime& runtime, const OpenFile& open, const std::string& path, const OpenOptions& options);
+  static Result<std::string> probe(const Runtime& runtime, const OpenFile& open, const std::string& path,
+                                   const OpenOptions& options);
 
   Runtime& runtime() const { return *runtime_; }
   nn::Mode mode() const { return mode_; }
-  const Model* model() const { return model_.get(); }                 // nullptr: vocabulary only
+  const Model* model() const { return model_.get(); }  // nullptr: vocabulary only
   // kUnsupported if the file has none.
   Result<const Tokenizer*> tokenizer() const;
   Result<const ChatTemplate*> chat_template() const;

@@ -74,8 +74,8 @@ struct Sizes {
         experts(setting(c, "num_experts", setting(c, "n_routed_experts", 0))),
         experts_used(setting(c, "num_experts_per_tok", 0)),
         expert_mlp(setting(c, "moe_intermediate_size", 0)),
-        shared_mlp(setting(c, "shared_expert_intermediate_size",
-                           product({setting(c, "n_shared_experts", 0), expert_mlp}))),
+        shared_mlp(
+            setting(c, "shared_expert_intermediate_size", product({setting(c, "n_shared_experts", 0), expert_mlp}))),
         vocab(setting(c, "vocab_size", 0)) {}
   uint64_t hidden, heads, kv_heads, head_dim, latent, query_latent, rope, nope, value, mlp, experts, experts_used,
       expert_mlp, shared_mlp, vocab;

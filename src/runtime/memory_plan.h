@@ -33,8 +33,8 @@ inline constexpr uint64_t kDefaultContext = 4096;  // of a session, unless the m
 
 struct PlanOptions {
   WeightTypes types;
-  bool map = true;       // weights that are not encoded stay in the mapped files
-  bool packed = false;   // encoded ones come to lie in a mapped file too
+  bool map = true;      // weights that are not encoded stay in the mapped files
+  bool packed = false;  // encoded ones come to lie in a mapped file too
   nn::Mode mode = nn::Mode::kFast;
   uint64_t context = 0;  // tokens; 0: a session's default
 };

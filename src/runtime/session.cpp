@@ -65,7 +65,8 @@ Status Session::eval(std::span<const Token> tokens, float* logits, size_t rows) 
     return error(Code::kInvalidArgument, "logits of {} rows asked for, {} tokens given", rows, tokens.size());
   KETTE_TRY(check(tokens));
   if (tokens.size() > capacity() - length())
-    return error(Code::kContextFull, "{} tokens held and {} given, the context holds {}", length(), tokens.size(), capacity());
+    return error(Code::kContextFull, "{} tokens held and {} given, the context holds {}", length(), tokens.size(),
+                 capacity());
   keep_ahead(length());
   const size_t silent = tokens.size() - rows;  // leading rows whose logits nobody wants
   make_room(tokens_, tokens.size());
@@ -83,7 +84,8 @@ Status Session::eval(std::span<const Token> tokens, float* logits, size_t rows) 
 
 Status Session::rewind(size_t n_tokens) {
   if (answer_) return error(Code::kMisuse, "rewind while an answer is under way");
-  if (n_tokens > length()) return error(Code::kInvalidArgument, "rewind to {} tokens, the session holds {}", n_tokens, length());
+  if (n_tokens > length())
+    return error(Code::kInvalidArgument, "rewind to {} tokens, the session holds {}", n_tokens, length());
   keep_ahead(n_tokens);
   tokens_.resize(n_tokens);
   return {};
@@ -134,7 +136,8 @@ Result<bool> Session::step(uint32_t budget_us) {
   auto done = work(deadline);
   const Clock::time_point now = Clock::now();
   ++metrics_.steps;
-  if (now > deadline) metrics_.step_overrun_max_us = std::max(metrics_.step_overrun_max_us, microseconds(now - deadline));
+  if (now > deadline)
+    metrics_.step_overrun_max_us = std::max(metrics_.step_overrun_max_us, microseconds(now - deadline));
   metrics_.quantum_max_us = microseconds(forward_.longest_piece());
   return done;
 }
@@ -210,7 +213,8 @@ Result<bool> Session::evaluate_pending(std::optional<Clock::time_point> deadline
     tokens_.insert(tokens_.end(), a.pending.begin() + static_cast<ptrdiff_t>(a.evaluated - took),
                    a.pending.begin() + static_cast<ptrdiff_t>(sure));
     if (a.options.speculation == Speculation::kLookAhead && a.evaluated < a.pending.size()) {
-      forward_.begin_ahead(std::span(a.pending).subspan(a.evaluated - took + 1, took), kv_, length() - took, nullptr, 0);
+      forward_.begin_ahead(std::span(a.pending).subspan(a.evaluated - took + 1, took), kv_, length() - took, nullptr,
+                           0);
       a.catching_up = true;
     }
   }
@@ -234,7 +238,8 @@ Status Session::choose() {
     tokens_.push_back(token);
     ++metrics_.accepted_tokens;
   }
-  if (a.generated > row) a.governor.record(guesses.size(), row, microseconds(Clock::now() - a.step_began));  // not the prompt's
+  if (a.generated > row)
+    a.governor.record(guesses.size(), row, microseconds(Clock::now() - a.step_began));  // not the prompt's
   a.step_began = Clock::now();
   draft(token, forward_.rows() - (guesses.size() - (row - 1)));
   return {};
@@ -282,7 +287,8 @@ void Session::draft(Token chosen, size_t standing) {
   if (a.options.speculation == Speculation::kLookAhead) {
     a.most = most;
     a.looking_ahead = true;
-    forward_.begin_ahead(std::span(tokens_).last(standing), kv_, tokens_.size() - 1 - standing, logits_.data(), most > 0 ? 1 : 0);
+    forward_.begin_ahead(std::span(tokens_).last(standing), kv_, tokens_.size() - 1 - standing, logits_.data(),
+                         most > 0 ? 1 : 0);
   } else if (most > 0) {
     const std::span<const Token> guesses = look_up(tokens_, most);
     a.pending.insert(a.pending.end(), guesses.begin(), guesses.end());

@@ -17,7 +17,7 @@ namespace kette {
 
 // Who guesses tokens ahead. Every guess is checked: the tokens are the same with and without.
 enum class Speculation {
-  kAuto,       // the module, where the model has one and it has followed what the session holds of the prompt; else off
+  kAuto,  // the module, where the model has one and it has followed what the session holds of the prompt; else off
   kOff,
   kLookUp,     // what followed earlier in the sequence
   kLookAhead,  // the model's own multi-token prediction module
@@ -30,7 +30,8 @@ struct GenerateOptions {
   std::vector<std::string> stop;
   std::vector<Token> stop_tokens;
   Speculation speculation = Speculation::kAuto;
-  uint32_t max_draft = 0;  // guesses at a time, at most Session::kMaxDraft; 0: 4, or 1 by the module, which was made for 1
+  uint32_t max_draft =
+      0;  // guesses at a time, at most Session::kMaxDraft; 0: 4, or 1 by the module, which was made for 1
   std::shared_ptr<const CancelFlag> cancel;
 };
 
@@ -121,11 +122,11 @@ class Session {
   std::shared_ptr<const LoadedModel> loaded_;
   nn::KvCache kv_;
   Forward forward_;
-  std::vector<Token> tokens_;  // what the cache holds
-  size_t ahead_length_ = 0;    // positions that the module's layer of the cache holds
+  std::vector<Token> tokens_;    // what the cache holds
+  size_t ahead_length_ = 0;      // positions that the module's layer of the cache holds
   AlignedBuffer<float> logits_;  // [1 + guesses][vocab_size]
   std::optional<Answer> answer_;
-  std::vector<Event> events_;    // in order; next_event_ is the first not polled
+  std::vector<Event> events_;  // in order; next_event_ is the first not polled
   size_t next_event_ = 0;
   Metrics metrics_;
 };

@@ -173,7 +173,8 @@ double Sampler::weigh_all(std::span<const float> logits, float largest) {
 // have less than that mass.
 void Sampler::collect_likely(double total) {
   const double leftover = (1.0 - sampling_.top_p) * total / vocab_size_;
-  const float bound = std::max({sampling_.min_p, static_cast<float>(leftover * 0.999), std::numeric_limits<float>::min()});
+  const float bound =
+      std::max({sampling_.min_p, static_cast<float>(leftover * 0.999), std::numeric_limits<float>::min()});
   candidates_.clear();
   for (size_t b = 0; b < block_mass_.size(); ++b) {
     if (block_mass_[b] < bound) continue;

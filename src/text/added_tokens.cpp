@@ -52,9 +52,11 @@ Status AddedTokens::build(std::vector<AddedToken> tokens) {
   for (const AddedToken& token : tokens_) {
     bytes += token.content.size();
     if (token.content.size() > kMaxSpelling)
-      return error(Code::kUnsupported, "added token {}: {} bytes, at most {}", token.id, token.content.size(), kMaxSpelling);
+      return error(Code::kUnsupported, "added token {}: {} bytes, at most {}", token.id, token.content.size(),
+                   kMaxSpelling);
   }
-  if (bytes > kMaxSpellings) return error(Code::kUnsupported, "added tokens: {} bytes, at most {}", bytes, kMaxSpellings);
+  if (bytes > kMaxSpellings)
+    return error(Code::kUnsupported, "added tokens: {} bytes, at most {}", bytes, kMaxSpellings);
 
   first_.fill(0);
   nodes_.assign(1, Node{});

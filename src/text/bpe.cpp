@@ -120,8 +120,8 @@ Status Bpe::encode_long(std::string_view word, Workspace& workspace, std::vector
 
   const auto rank_pair = [&](int32_t index) {
     Workspace::Symbol& symbol = symbols[static_cast<size_t>(index)];
-    symbol.rank = symbol.next < 0 ? kNoRank
-                                  : pairs_.find(symbol.token, symbols[static_cast<size_t>(symbol.next)].token).rank;
+    symbol.rank =
+        symbol.next < 0 ? kNoRank : pairs_.find(symbol.token, symbols[static_cast<size_t>(symbol.next)].token).rank;
     if (symbol.rank == kNoRank) return false;
     queue.push_back(static_cast<uint64_t>(symbol.rank) << 32 | static_cast<uint32_t>(index));
     return true;

@@ -21,7 +21,7 @@ class Bpe {
       int32_t token;
       int32_t previous;  // index of a symbol; -1 at the word's ends
       int32_t next;
-      uint32_t rank;     // of the pair this symbol makes with the next; kNoRank if none, or if it was merged away
+      uint32_t rank;  // of the pair this symbol makes with the next; kNoRank if none, or if it was merged away
     };
     std::vector<Symbol> symbols;
     std::vector<uint64_t> queue;  // rank << 32 | symbol
@@ -38,7 +38,7 @@ class Bpe {
   Status missing_byte(unsigned char byte) const;
 
   PairTable pairs_;
-  StringIndex words_;  // for ignore_merges
+  StringIndex words_;                       // for ignore_merges
   std::array<int32_t, 256> byte_tokens_{};  // -1 where the vocabulary has none
   int32_t unknown_ = -1;
   bool ignore_merges_ = false;

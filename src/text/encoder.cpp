@@ -23,7 +23,7 @@ class WordCache {
     uint64_t bytes[2] = {};
     uint32_t first = 0;  // index of the word's first token in the output
     uint16_t count = 0;
-    uint16_t size = 0;   // of the word; 0: free
+    uint16_t size = 0;  // of the word; 0: free
   };
   // The word's slot, which may hold another word; nullptr if the word is not to be cached.
   Slot* slot_of(std::string_view word, Slot& key) {

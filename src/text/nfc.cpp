@@ -2,11 +2,11 @@
 // one code point, and code points with a decomposition of their own, are taken apart and composed again.
 #include "text/nfc.h"
 
+#include <utf8proc.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <vector>
-
-#include <utf8proc.h>
 
 #include "text/unicode.h"
 
@@ -76,9 +76,9 @@ std::string to_nfc(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   std::vector<int32_t> points;
-  size_t done = 0;         // bytes of `text` already in `out`
-  size_t piece = 0;        // start of the current piece, done <= piece
-  bool compose = false;    // the current piece must be taken apart
+  size_t done = 0;       // bytes of `text` already in `out`
+  size_t piece = 0;      // start of the current piece, done <= piece
+  bool compose = false;  // the current piece must be taken apart
   const auto end_piece = [&](size_t end) {
     if (!compose) return;
     out.append(text, done, piece - done);

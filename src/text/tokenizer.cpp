@@ -95,7 +95,8 @@ Status Tokenizer::Impl::find_ends(const Vocabulary& vocabulary) {
     added_spellings.push_back(token.content);
     ids.push_back(token.id);
   }
-  if (!added.build({added_spellings.begin(), added_spellings.end()}, ids)) return error(Code::kCorrupt, "added tokens: spellings made to collide");
+  if (!added.build({added_spellings.begin(), added_spellings.end()}, ids))
+    return error(Code::kCorrupt, "added tokens: spellings made to collide");
   bos = vocabulary.bos;
   eos = vocabulary.eos;
   if (eos) ends.push_back(*eos);
@@ -141,8 +142,10 @@ Result<std::vector<Token>> Tokenizer::encode(std::span<const TextSpan> spans, bo
   for (const TextSpan& span : spans) {
     if (spans.size() > 1) joined += span.text;
     end += span.text.size();
-    if (!stretches.empty() && stretches.back().special == span.special) stretches.back().end = end;
-    else if (!span.text.empty()) stretches.push_back({end, span.special});
+    if (!stretches.empty() && stretches.back().special == span.special)
+      stretches.back().end = end;
+    else if (!span.text.empty())
+      stretches.push_back({end, span.special});
   }
   const std::string_view text = spans.size() == 1 ? spans.front().text : std::string_view(joined);
   std::vector<Token> tokens;

@@ -41,7 +41,7 @@ class Tokenizer {
   // One token's bytes; empty for ids outside the vocabulary.
   std::string_view bytes_of(Token token) const;
 
-  size_t vocab_size() const;  // ids are [0, vocab_size)
+  size_t vocab_size() const;           // ids are [0, vocab_size)
   bool is_special(Token token) const;  // a control token: never part of an answer's text
   std::optional<Token> find_special(std::string_view spelling) const;
   std::optional<Token> bos() const;

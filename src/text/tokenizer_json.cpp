@@ -1,7 +1,6 @@
 // tokenizer.json (Hugging Face tokenizers) -> Vocabulary. The large parts (vocabulary, merges, added tokens) go straight
 // from the parser's events into vectors; the small ones become JSON values for tokenizer_json_parts.cpp to read.
 #include <algorithm>
-
 #include <nlohmann/json.hpp>
 
 #include "text/tokenizer_json_parts.h"
@@ -118,12 +117,9 @@ class Reader : public nlohmann::json_sax<json> {
     const bool is_object = empty.is_object();
     if (++depth_ > kMaxDepth) return fail("nested too deep");
     switch (place_) {
-      case Place::kTop:
-        return is_object || fail("not an object");
-      case Place::kSkipped:
-        return true;
-      case Place::kSmall:
-        return small(std::move(empty), true);
+      case Place::kTop: return is_object || fail("not an object");
+      case Place::kSkipped: return true;
+      case Place::kSmall: return small(std::move(empty), true);
       case Place::kModel:
         if (depth_ == 2) {
           if (!is_object) return fail("model is not an object");
@@ -152,8 +148,7 @@ class Reader : public nlohmann::json_sax<json> {
         vocabulary.added.emplace_back();
         return true;
       case Place::kMergePair:
-      case Place::kAddedField:
-        break;
+      case Place::kAddedField: break;
     }
     return fail("an array or object where none belongs");
   }
@@ -169,12 +164,9 @@ class Reader : public nlohmann::json_sax<json> {
 
   bool scalar(json value) {
     switch (place_) {
-      case Place::kTop:
-        return fail("not an object");
-      case Place::kSkipped:
-        return true;
-      case Place::kSmall:
-        return small(std::move(value), false);
+      case Place::kTop: return fail("not an object");
+      case Place::kSkipped: return true;
+      case Place::kSmall: return small(std::move(value), false);
       case Place::kModel:
         if (depth_ == 2 && ++small_values_ <= kMaxSmallValues) parts.model[key_] = std::move(value);
         return depth_ == 2 || fail("model is not an object");
@@ -182,10 +174,8 @@ class Reader : public nlohmann::json_sax<json> {
         if (depth_ == 2 && value.is_null()) return true;
         return fail("vocab: an id is not a whole number");
       case Place::kMerges:
-      case Place::kMergePair:
-        return fail("merges: not strings or pairs of strings");
-      case Place::kAdded:
-        return value.is_null() || fail("added_tokens: not an array of objects");
+      case Place::kMergePair: return fail("merges: not strings or pairs of strings");
+      case Place::kAdded: return value.is_null() || fail("added_tokens: not an array of objects");
       case Place::kAddedField:
         if (key_ != "id" && key_ != "content" && added_flag_named(key_) == nullptr) return true;
         break;

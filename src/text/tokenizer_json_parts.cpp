@@ -59,7 +59,8 @@ std::optional<int32_t> find_token(const Vocabulary& vocabulary, std::string_view
 Status apply_model(const json& model, Vocabulary& vocabulary) {
   if (!model.is_object()) return error(Code::kFormat, "tokenizer.json: no model");
   // Files older than the field have no type.
-  if (model.contains("type") && string_field(model, "type") != "BPE") return refuse("model", string_field(model, "type"));
+  if (model.contains("type") && string_field(model, "type") != "BPE")
+    return refuse("model", string_field(model, "type"));
   for (const char* name : {"continuing_subword_prefix", "end_of_word_suffix"})
     if (!string_field(model, name).empty()) return refuse("model BPE with", name);
   if (const auto dropout = model.find("dropout");
@@ -97,9 +98,12 @@ Status apply_split(const json& step, Vocabulary& vocabulary) {
   std::string pattern;
   const json regex = step.contains("pattern") ? string_field(step["pattern"], "Regex") : std::string();
   for (const char c : regex.get_ref<const std::string&>()) {
-    if (c == '\r') pattern += "\\r";
-    else if (c == '\n') pattern += "\\n";
-    else pattern += c;
+    if (c == '\r')
+      pattern += "\\r";
+    else if (c == '\n')
+      pattern += "\\n";
+    else
+      pattern += c;
   }
   const auto* known = std::find_if(std::begin(kKnownPatterns), std::end(kKnownPatterns),
                                    [&](const KnownPattern& k) { return k.pattern == pattern; });

@@ -2,9 +2,8 @@
 // reproduce exactly are refused by name.
 #pragma once
 
-#include <string_view>
-
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "base/status.h"
 #include "text/vocabulary.h"

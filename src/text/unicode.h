@@ -13,12 +13,12 @@ inline constexpr int32_t kInvalidByte = -1;
 
 // Bits; a code point has one general category and may be white space as well.
 enum CharClass : uint8_t {
-  kLetter = 1,        // \p{L}
-  kNumber = 2,        // \p{N}
-  kMark = 4,          // \p{M}
-  kPunctuation = 8,   // \p{P}
-  kSymbol = 16,       // \p{S}
-  kWhiteSpace = 32,   // \s: Unicode White_Space
+  kLetter = 1,       // \p{L}
+  kNumber = 2,       // \p{N}
+  kMark = 4,         // \p{M}
+  kPunctuation = 8,  // \p{P}
+  kSymbol = 16,      // \p{S}
+  kWhiteSpace = 32,  // \s: Unicode White_Space
 };
 
 struct CodePoint {
@@ -43,8 +43,7 @@ inline CodePoint decode_utf8(std::string_view text, size_t at) {
     }
   } else if (first >= 0xF0 && first < 0xF5) {
     if (left >= 4 && continues(1) && continues(2) && continues(3)) {
-      const uint32_t value =
-          (first & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F);
+      const uint32_t value = (first & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F);
       if (value >= 0x10000 && value < 0x110000) return {static_cast<int32_t>(value), 4};
     }
   }

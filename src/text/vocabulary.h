@@ -30,8 +30,9 @@ struct Merge {
 };
 
 struct Vocabulary {
-  std::vector<std::string> tokens;  // the model's spellings in the byte-level alphabet, by id; empty where there is none
-  std::vector<Merge> merges;        // best first
+  std::vector<std::string>
+      tokens;                 // the model's spellings in the byte-level alphabet, by id; empty where there is none
+  std::vector<Merge> merges;  // best first
   std::vector<AddedToken> added;
   std::vector<SplitStage> split;
   bool nfc = false;            // text is brought to NFC first

@@ -74,8 +74,7 @@ void bench_read() {
 struct Quantized {
   AlignedBuffer<float> f32, scale, sum16;
   AlignedBuffer<int8_t> q;
-  explicit Quantized(size_t k, const VectorKernels& v)
-      : f32(random_floats(k)), scale(k / 32), sum16(k / 16), q(k) {
+  explicit Quantized(size_t k, const VectorKernels& v) : f32(random_floats(k)), scale(k / 32), sum16(k / 16), q(k) {
     v.quantize(f32.data(), k, q.data(), scale.data(), sum16.data());
   }
   Activation view() const { return {f32.data(), q.data(), scale.data(), sum16.data()}; }
@@ -86,10 +85,9 @@ void bench_dot(const DotRow& row, const Format& format, const VectorKernels& vec
     const char* where;
     size_t k, rows, bytes, m;
   };
-  const Shape shapes[] = {
-      {"memory", 2048, 0, size_t{96} << 20, 1}, {"memory", 4096, 0, size_t{96} << 20, 1},
-      {"memory", 8960, 0, size_t{96} << 20, 1}, {"L2", 2048, 0, size_t{512} << 10, 1},
-      {"L2, m=2", 2048, 0, size_t{512} << 10, 2}, {"L2, m=4", 2048, 0, size_t{512} << 10, 4}};
+  const Shape shapes[] = {{"memory", 2048, 0, size_t{96} << 20, 1},   {"memory", 4096, 0, size_t{96} << 20, 1},
+                          {"memory", 8960, 0, size_t{96} << 20, 1},   {"L2", 2048, 0, size_t{512} << 10, 1},
+                          {"L2, m=2", 2048, 0, size_t{512} << 10, 2}, {"L2, m=4", 2048, 0, size_t{512} << 10, 4}};
   std::printf("%-7s %-5s as %-5s:", std::string(row.isa_name).c_str(), std::string(row.format).c_str(),
               std::string(format.name).c_str());
   for (Shape s : shapes) {
@@ -99,8 +97,8 @@ void bench_dot(const DotRow& row, const Format& format, const VectorKernels& vec
     const Quantized x(s.k, vector);
     const std::vector<Activation> xs(s.m, x.view());
     AlignedBuffer<float> y(s.rows * s.m);
-    DotArgs args{weight.data(), row_bytes, s.rows,        s.k,               xs.data(),         s.m,
-                 y.data(),      s.rows,    format.decode, format.block_size, format.block_bytes};
+    DotArgs args{weight.data(),     row_bytes,         s.rows, s.k, xs.data(), s.m, y.data(), s.rows, format.decode,
+                 format.block_size, format.block_bytes};
     // In calls of 64 rows, as the thread pool hands them out.
     const double t = seconds([&] {
       for (size_t r = 0; r < s.rows; r += 64) {
@@ -119,8 +117,8 @@ void bench_dot(const DotRow& row, const Format& format, const VectorKernels& vec
     const Quantized x(k, vector);
     const std::vector<Activation> xs(m, x.view());
     AlignedBuffer<float> y(64 * m);
-    const DotArgs args{weight.data(), row_bytes, 64, k, xs.data(), m, y.data(), 64, format.decode, format.block_size,
-                       format.block_bytes};
+    const DotArgs args{weight.data(),     row_bytes,         64, k, xs.data(), m, y.data(), 64, format.decode,
+                       format.block_size, format.block_bytes};
     const double t = seconds([&] { row.run(args); });
     std::printf("  m=512 k=%zu %.1f G multiply-adds/s", k, static_cast<double>(64 * k * m) / t * 1e-9);
   }
@@ -132,12 +130,11 @@ void bench_attend(const VectorRow& row) {
     size_t rows, key_dim, value_dim, positions;  // key_dim 576: values are the first 512 numbers of the keys
     KvType type;
   };
-  const Shape shapes[] = {{3, 64, 64, 1024, KvType::kBf16},    {3, 128, 128, 1024, KvType::kF16},
-                          {7, 128, 128, 1024, KvType::kF16},   {7, 128, 128, 1024, KvType::kBf16},
-                          {36, 64, 64, 1024, KvType::kF16},    {36, 128, 128, 1024, KvType::kF16},
-                          {64, 128, 128, 1024, KvType::kF32},  {64, 128, 128, 1024, KvType::kBf16},
-                          {64, 192, 128, 512, KvType::kF32},   {8, 576, 512, 256, KvType::kF16},
-                          {16, 576, 512, 256, KvType::kF16},   {48, 576, 512, 256, KvType::kF16}};
+  const Shape shapes[] = {
+      {3, 64, 64, 1024, KvType::kBf16},   {3, 128, 128, 1024, KvType::kF16},   {7, 128, 128, 1024, KvType::kF16},
+      {7, 128, 128, 1024, KvType::kBf16}, {36, 64, 64, 1024, KvType::kF16},    {36, 128, 128, 1024, KvType::kF16},
+      {64, 128, 128, 1024, KvType::kF32}, {64, 128, 128, 1024, KvType::kBf16}, {64, 192, 128, 512, KvType::kF32},
+      {8, 576, 512, 256, KvType::kF16},   {16, 576, 512, 256, KvType::kF16},   {48, 576, 512, 256, KvType::kF16}};
   for (const Shape& s : shapes) {
     const AlignedBuffer<float> q = random_floats(s.rows * s.key_dim), kv = random_floats(s.positions * s.key_dim);
     AlignedBuffer<uint16_t> narrow(kv.size());
@@ -146,16 +143,19 @@ void bench_attend(const VectorRow& row) {
     const void* data = s.type == KvType::kF32 ? static_cast<const void*>(kv.data()) : narrow.data();
     const std::vector<uint32_t> visible(s.rows, static_cast<uint32_t>(s.positions));
     AlignedBuffer<float> out(s.rows * s.value_dim), scratch(KETTE_ATTEND_SCRATCH(s.key_dim, s.value_dim, s.rows));
-    const AttendArgs args{q.data(),  s.key_dim, visible.data(), s.rows,      data, data,       s.key_dim,   s.key_dim,
-                          s.type,    s.key_dim, s.value_dim,    0.1f,        out.data(), s.value_dim, scratch.data(),
-                          nullptr,   nullptr};
+    const AttendArgs args{q.data(),   s.key_dim,   visible.data(), s.rows,    data,        data,
+                          s.key_dim,  s.key_dim,   s.type,         s.key_dim, s.value_dim, 0.1f,
+                          out.data(), s.value_dim, scratch.data(), nullptr,   nullptr};
     const double t = seconds([&] { row.kernels->attend(args); });
     const double flops = 2.0 * static_cast<double>(s.rows * (s.key_dim + s.value_dim) * s.positions);
-    const double bytes = static_cast<double>((s.key_dim + s.value_dim) * s.positions * (s.type == KvType::kF32 ? 4 : 2));
+    const double bytes =
+        static_cast<double>((s.key_dim + s.value_dim) * s.positions * (s.type == KvType::kF32 ? 4 : 2));
     std::printf("%-7s attend rows=%zu dims=%zu,%zu %s: %.1f GFLOP/s, %.1f GB/s of cache\n",
                 std::string(row.isa_name).c_str(), s.rows, s.key_dim, s.value_dim,
-                s.type == KvType::kF32 ? "f32" : s.type == KvType::kF16 ? "f16" : "bf16", flops / t * 1e-9,
-                bytes / t * 1e-9);
+                s.type == KvType::kF32   ? "f32"
+                : s.type == KvType::kF16 ? "f16"
+                                         : "bf16",
+                flops / t * 1e-9, bytes / t * 1e-9);
   }
 }
 

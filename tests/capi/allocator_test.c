@@ -5,8 +5,8 @@
 
 struct memory {
   long taken, given, live_bytes, bytes[4];
-  long fail_at;  /* the n-th allocation fails, from 1; 0: none */
-  int fail_on;   /* and all after it */
+  long fail_at; /* the n-th allocation fails, from 1; 0: none */
+  int fail_on;  /* and all after it */
 };
 
 static void* take(void* user, size_t n, size_t align, uint32_t tag) {
@@ -49,17 +49,17 @@ static struct tokens scenario(struct memory* memory, long* failed) {
   params.allocator = &allocator;
   params.n_threads = 2;
   reading.flags = KETTE_MODEL_READ;
-#define UNTIL_OK(call)                                     \
-  for (;;) {                                               \
-    kette_error* error = NULL;                             \
-    status = call;                                         \
-    if (status >= 0) break;                                \
-    ++*failed;                                             \
-    CHECK_INT(status, KETTE_E_OUT_OF_MEMORY);              \
-    CHECK_INT(kette_error_code(error), status);            \
-    kette_error_free(error);                               \
-    if (memory->fail_on) memory->fail_at = 0;              \
-    if (*failed > 1000) exit(1);                           \
+#define UNTIL_OK(call)                          \
+  for (;;) {                                    \
+    kette_error* error = NULL;                  \
+    status = call;                              \
+    if (status >= 0) break;                     \
+    ++*failed;                                  \
+    CHECK_INT(status, KETTE_E_OUT_OF_MEMORY);   \
+    CHECK_INT(kette_error_code(error), status); \
+    kette_error_free(error);                    \
+    if (memory->fail_on) memory->fail_at = 0;   \
+    if (*failed > 1000) exit(1);                \
   }
   UNTIL_OK(kette_runtime_new(&params, &runtime, &error));
   UNTIL_OK(kette_model_open(runtime, TINY, &reading, &model, &error));

@@ -52,8 +52,10 @@ static void check_prompt(const kette_chat* chat, uint32_t flags, const char* exp
   if (kette_chat_render(chat, flags, &text, &error) != KETTE_OK) {
     fprintf(stderr, "%s\n", kette_error_message(error));
     ++failures;
-  } else if (kette_buf_size(text) != strlen(expected) || memcmp(kette_buf_data(text), expected, strlen(expected)) != 0) {
-    fprintf(stderr, "prompt %.*s, expected %s\n", (int)kette_buf_size(text), (const char*)kette_buf_data(text), expected);
+  } else if (kette_buf_size(text) != strlen(expected) ||
+             memcmp(kette_buf_data(text), expected, strlen(expected)) != 0) {
+    fprintf(stderr, "prompt %.*s, expected %s\n", (int)kette_buf_size(text), (const char*)kette_buf_data(text),
+            expected);
     ++failures;
   }
   kette_error_free(error);
@@ -75,11 +77,16 @@ int main(void) {
   CHECK_INT(kette_chat_add(chat, "user", NULL, 0, NULL), KETTE_OK);
   check_prompt(chat, 0, "<system>Be \"brief\".<user><assistant>");
   check_prompt(chat, KETTE_CHAT_NO_GENERATION_PROMPT, "<system>Be \"brief\".<user>");
-  CHECK_INT(kette_chat_add_json(chat, TEXT("[{\"role\": \"assistant\", \"content\": \"A\"}, {\"role\": \"user\", \"content\": \"\\u00fc\"}]"), NULL), KETTE_OK);
+  CHECK_INT(
+      kette_chat_add_json(
+          chat, TEXT("[{\"role\": \"assistant\", \"content\": \"A\"}, {\"role\": \"user\", \"content\": \"\\u00fc\"}]"),
+          NULL),
+      KETTE_OK);
   CHECK_INT(kette_chat_add_json(chat, TEXT("{\"role\": \"assistant\", \"content\": \"B\"}"), NULL), KETTE_OK);
   check_prompt(chat, 1, "<system>Be \"brief\".<user><assistant>A<user>\xc3\xbc<assistant>B");
   /* What is refused adds nothing. */
-  CHECK_INT(kette_chat_add_json(chat, TEXT("[{\"role\": \"user\", \"content\": \"C\"}, 5]"), NULL), KETTE_E_INVALID_ARGUMENT);
+  CHECK_INT(kette_chat_add_json(chat, TEXT("[{\"role\": \"user\", \"content\": \"C\"}, 5]"), NULL),
+            KETTE_E_INVALID_ARGUMENT);
   CHECK_INT(kette_chat_add_json(chat, TEXT("{\"role\": \"user\""), NULL), KETTE_E_INVALID_ARGUMENT);
   CHECK_INT(kette_chat_add(chat, "", TEXT("x"), NULL), KETTE_E_INVALID_ARGUMENT);
   CHECK_INT(kette_chat_add(chat, NULL, TEXT("x"), NULL), KETTE_E_INVALID_ARGUMENT);

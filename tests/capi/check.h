@@ -11,45 +11,45 @@
 #define TINY_VOCAB 288
 
 static int failures = 0;
-#define CHECK(condition)                                                        \
-  do {                                                                          \
-    if (!(condition)) {                                                         \
-      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);   \
-      ++failures;                                                               \
-    }                                                                           \
+#define CHECK(condition)                                                      \
+  do {                                                                        \
+    if (!(condition)) {                                                       \
+      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
+      ++failures;                                                             \
+    }                                                                         \
   } while (0)
-#define CHECK_INT(found, expected)                                                                                \
-  do {                                                                                                            \
-    const long long found_ = (long long)(found), expected_ = (long long)(expected);                               \
-    if (found_ != expected_) {                                                                                    \
-      fprintf(stderr, "%s:%d: %s is %lld, expected %lld\n", __FILE__, __LINE__, #found, found_, expected_);       \
-      ++failures;                                                                                                 \
-    }                                                                                                             \
+#define CHECK_INT(found, expected)                                                                          \
+  do {                                                                                                      \
+    const long long found_ = (long long)(found), expected_ = (long long)(expected);                         \
+    if (found_ != expected_) {                                                                              \
+      fprintf(stderr, "%s:%d: %s is %lld, expected %lld\n", __FILE__, __LINE__, #found, found_, expected_); \
+      ++failures;                                                                                           \
+    }                                                                                                       \
   } while (0)
 /* Without it the test cannot go on. */
-#define REQUIRE(condition)       \
-  do {                           \
-    CHECK(condition);            \
-    if (failures != 0) exit(1);  \
+#define REQUIRE(condition)      \
+  do {                          \
+    CHECK(condition);           \
+    if (failures != 0) exit(1); \
   } while (0)
 
-#define SIZED(type, name) \
-  type name;              \
+#define SIZED(type, name)        \
+  type name;                     \
   memset(&name, 0, sizeof name); \
   name.struct_size = (uint32_t)sizeof name
 
 /* A call that must fail with `code`, an error object that says why, and its message with `word` in it. */
-#define CHECK_FAILS(call_with_error, code, word)                                               \
-  do {                                                                                         \
-    kette_error* error = NULL;                                                                 \
-    CHECK_INT(call_with_error, code);                                                          \
-    CHECK(error != NULL);                                                                      \
-    CHECK_INT(kette_error_code(error), code);                                                  \
-    if (strstr(kette_error_message(error), word) == NULL) {                                    \
+#define CHECK_FAILS(call_with_error, code, word)                                                              \
+  do {                                                                                                        \
+    kette_error* error = NULL;                                                                                \
+    CHECK_INT(call_with_error, code);                                                                         \
+    CHECK(error != NULL);                                                                                     \
+    CHECK_INT(kette_error_code(error), code);                                                                 \
+    if (strstr(kette_error_message(error), word) == NULL) {                                                   \
       fprintf(stderr, "%s:%d: \"%s\" is not in: %s\n", __FILE__, __LINE__, word, kette_error_message(error)); \
-      ++failures;                                                                              \
-    }                                                                                          \
-    kette_error_free(error);                                                                   \
+      ++failures;                                                                                             \
+    }                                                                                                         \
+    kette_error_free(error);                                                                                  \
   } while (0)
 
 struct bytes {
@@ -104,7 +104,8 @@ static inline int32_t keep_token(void* user, const kette_event* event) {
 }
 static const kette_token prompt[] = {204, 119, 24, 31, 246, 74, 206, 113, 4, 89, 85, 197, 21, 151, 5, 91, 131};
 #define PROMPT_SIZE (sizeof prompt / sizeof prompt[0])
-static inline kette_status begin_greedy(kette_session* session, uint32_t max_tokens, kette_cancel* cancel, kette_error** error) {
+static inline kette_status begin_greedy(kette_session* session, uint32_t max_tokens, kette_cancel* cancel,
+                                        kette_error** error) {
   SIZED(kette_sampling, greedy);
   SIZED(kette_gen_params, params);
   greedy.set = KETTE_SET_TEMPERATURE;

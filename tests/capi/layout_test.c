@@ -15,7 +15,7 @@ static void line(const char* format, ...) {
   va_end(arguments);
   REQUIRE(length < sizeof text);
 }
-#define STRUCT(type) \
+#define STRUCT(type)                     \
   line("%s %zu\n", #type, sizeof(type)); \
   CHECK_INT(kette_struct_size(#type), sizeof(type))
 #define FIELD(type, field) line("%s.%s %zu %zu\n", #type, #field, offsetof(type, field), sizeof(((type*)0)->field))

@@ -48,9 +48,12 @@ static void test_ways(kette_runtime* runtime) {
   memory = NULL;
   CHECK_INT(kette_model_open_memory(runtime, file.data, 1000, count, &released, NULL, &memory, NULL), KETTE_E_CORRUPT);
   CHECK_INT(released, 2);
-  CHECK_INT(kette_model_open_memory(runtime, NULL, 1000, count, &released, NULL, &memory, NULL), KETTE_E_INVALID_ARGUMENT);
-  CHECK_INT(kette_model_open_memory(NULL, file.data, file.size, count, &released, NULL, &memory, NULL), KETTE_E_INVALID_ARGUMENT);
-  CHECK_INT(kette_model_open_memory(runtime, file.data, file.size, count, &released, NULL, NULL, NULL), KETTE_E_INVALID_ARGUMENT);
+  CHECK_INT(kette_model_open_memory(runtime, NULL, 1000, count, &released, NULL, &memory, NULL),
+            KETTE_E_INVALID_ARGUMENT);
+  CHECK_INT(kette_model_open_memory(NULL, file.data, file.size, count, &released, NULL, &memory, NULL),
+            KETTE_E_INVALID_ARGUMENT);
+  CHECK_INT(kette_model_open_memory(runtime, file.data, file.size, count, &released, NULL, NULL, NULL),
+            KETTE_E_INVALID_ARGUMENT);
   CHECK_INT(released, 5);
   CHECK(memory == NULL);
   kette_model_unref(mapped);

@@ -53,8 +53,8 @@ static void test_overrun(const char* path) {
     CHECK_INT(kette_session_metrics(session, &metrics, NULL), KETTE_OK);
     CHECK_INT(metrics.steps, n);
     qsort(over, n, sizeof over[0], compare);
-    printf("budget %u us: %zu steps, overrun median %.0f us, p99 %.0f us, longest %.0f us, longest piece %llu us\n", budget, n,
-           over[n / 2], over[n * 99 / 100], over[n - 1], (unsigned long long)metrics.quantum_max_us);
+    printf("budget %u us: %zu steps, overrun median %.0f us, p99 %.0f us, longest %.0f us, longest piece %llu us\n",
+           budget, n, over[n / 2], over[n * 99 / 100], over[n - 1], (unsigned long long)metrics.quantum_max_us);
     CHECK(over[n / 10] < 1000);
     CHECK(metrics.step_overrun_max_us <= (uint64_t)(over[n - 1] + 1));
     kette_session_run(session, NULL, NULL, NULL);

@@ -38,12 +38,14 @@ int main(void) {
   guessed = generate(session, KETTE_SPECULATION_PROMPT_LOOKUP, &drafted);
   CHECK(same_tokens(&expected, &guessed));
   params.speculation = KETTE_SPECULATION_MTP;
-  CHECK_FAILS(kette_session_begin_tokens(session, prompt, PROMPT_SIZE, &params, &error), KETTE_E_UNSUPPORTED, "multi-token");
+  CHECK_FAILS(kette_session_begin_tokens(session, prompt, PROMPT_SIZE, &params, &error), KETTE_E_UNSUPPORTED,
+              "multi-token");
   params.speculation = 4;
   CHECK_FAILS(kette_session_begin_tokens(session, prompt, PROMPT_SIZE, &params, &error), KETTE_E_INVALID_ARGUMENT, "4");
   params.speculation = KETTE_SPECULATION_PROMPT_LOOKUP;
   params.max_draft = 8;
-  CHECK_FAILS(kette_session_begin_tokens(session, prompt, PROMPT_SIZE, &params, &error), KETTE_E_INVALID_ARGUMENT, "at most 7");
+  CHECK_FAILS(kette_session_begin_tokens(session, prompt, PROMPT_SIZE, &params, &error), KETTE_E_INVALID_ARGUMENT,
+              "at most 7");
 
   REQUIRE(kette_model_open(runtime, KETTE_GOLDEN_DIR "/models/dsv3_fp8/hf", NULL, &module, NULL) == KETTE_OK);
   ahead = new_session(module);

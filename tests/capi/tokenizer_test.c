@@ -13,7 +13,8 @@ int main(void) {
   CHECK_INT(kette_tokenize(model, every, sizeof every, 0, NULL, 0, &needed, NULL), KETTE_OK);
   CHECK(needed > 0 && needed <= 256);
   memset(out, 0x5a, sizeof out);
-  CHECK_FAILS(kette_tokenize(model, every, sizeof every, 0, out, needed - 1, &bytes, &error), KETTE_E_INVALID_ARGUMENT, "buffer");
+  CHECK_FAILS(kette_tokenize(model, every, sizeof every, 0, out, needed - 1, &bytes, &error), KETTE_E_INVALID_ARGUMENT,
+              "buffer");
   CHECK_INT(bytes, needed);
   CHECK_INT(out[0], 0x5a5a5a5a); /* nothing is written then */
   CHECK_INT(kette_tokenize(model, every, sizeof every, 0, out, needed, &needed, NULL), KETTE_OK);

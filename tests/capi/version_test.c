@@ -7,7 +7,8 @@ static void test_version(void) {
   const char* info = kette_build_info();
   CHECK_INT(kette_version(), KETTE_VERSION);
   CHECK(info[0] == '{' && info[strlen(info) - 1] == '}');
-  CHECK(strstr(info, "\"git_revision\"") && strstr(info, "\"compiler\"") && strstr(info, "\"onednn\"") && strstr(info, "avx512"));
+  CHECK(strstr(info, "\"git_revision\"") && strstr(info, "\"compiler\"") && strstr(info, "\"onednn\"") &&
+        strstr(info, "avx512"));
   CHECK_INT(kette_has_feature("gguf"), 1);
   CHECK_INT(kette_has_feature("no such feature"), 0);
   CHECK_INT(kette_has_feature(NULL), 0);

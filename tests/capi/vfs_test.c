@@ -4,8 +4,8 @@
 struct disk {
   struct bytes file;
   long opened, closed, mapped, unmapped, reads, destroyed;
-  long fail_at;     /* the n-th read fails, from 1 */
-  size_t most;      /* bytes that one read gives; 0: all */
+  long fail_at; /* the n-th read fails, from 1 */
+  size_t most;  /* bytes that one read gives; 0: all */
   int can_map;
 };
 
@@ -44,7 +44,8 @@ static void close_file(void* user, void* file) {
 }
 static void destroy(void* user) { ++((struct disk*)user)->destroyed; }
 
-static kette_status open_from(kette_runtime* runtime, struct disk* disk, const char* name, kette_model** out, kette_error** error) {
+static kette_status open_from(kette_runtime* runtime, struct disk* disk, const char* name, kette_model** out,
+                              kette_error** error) {
   SIZED(kette_vfs, vfs);
   SIZED(kette_model_params, params);
   vfs.user = disk;

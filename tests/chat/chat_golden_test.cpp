@@ -1,8 +1,8 @@
 // The templates of real models against transformers' own rendering of them: tests/golden/chat/KEY.{jinja,json}.
-#include <set>
-
 #include <doctest/doctest.h>
+
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "chat/chat_template.h"
 #include "support/golden.h"

@@ -68,7 +68,8 @@ TEST_CASE("encoded weights are kept in a folder, and a budget is for a session t
     CHECK(m->info().value().find(state) != std::string::npos);
   }
   CHECK(folder.names().size() == 1);
-  const auto refused = model::open(test_runtime(), tiny_path(), load_options{}.set_memory_budget(1 << 20).set_plan_context(1 << 20));
+  const auto refused =
+      model::open(test_runtime(), tiny_path(), load_options{}.set_memory_budget(1 << 20).set_plan_context(1 << 20));
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code() == errc::budget);
 }
@@ -88,8 +89,8 @@ TEST_CASE("progress is told, may stop, and may throw") {
   const auto stopped = model::open(test_runtime(), tiny_path(), refuse);
   REQUIRE_FALSE(stopped);
   CHECK(stopped.error().code() == errc::host);
-  const auto thrower = load_options{}.set_progress(
-      [](std::uint64_t, std::uint64_t) -> bool { throw std::domain_error("mine"); });
+  const auto thrower =
+      load_options{}.set_progress([](std::uint64_t, std::uint64_t) -> bool { throw std::domain_error("mine"); });
   CHECK_THROWS_WITH_AS(static_cast<void>(model::open(test_runtime(), tiny_path(), thrower)), "mine", std::domain_error);
 }
 
@@ -133,8 +134,7 @@ TEST_CASE("text to tokens and back, any bytes, from several threads") {
   CHECK(m.detokenize({}).value().empty());
   std::atomic<int> agree{0};
   std::vector<std::thread> threads;
-  for (int i = 0; i < 4; ++i)
-    threads.emplace_back([&] { agree += m.tokenize(text).value() == tokens; });
+  for (int i = 0; i < 4; ++i) threads.emplace_back([&] { agree += m.tokenize(text).value() == tokens; });
   for (std::thread& t : threads) t.join();
   CHECK(agree == 4);
 }
@@ -149,8 +149,7 @@ TEST_CASE("a chat template is filled in, or missing by name") {
   const auto none = kette::chat::create(open_tiny());
   if (none) CHECK_FALSE(none->render().ok());
   if (demo_path().empty()) return;
-  const auto m =
-      model::open(test_runtime(), demo_path(), load_options{}.set_flags(KETTE_MODEL_VOCAB_ONLY)).value();
+  const auto m = model::open(test_runtime(), demo_path(), load_options{}.set_flags(KETTE_MODEL_VOCAB_ONLY)).value();
   kette::chat chat(m);
   chat.add("system", "Be brief.").value();
   chat.add_json(R"([{"role": "user", "content": "Hi"}])").value();

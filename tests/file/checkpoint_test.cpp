@@ -1,12 +1,13 @@
 // GGUF files under the names of a Hugging Face checkpoint.
+#include "file/checkpoint.h"
+
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
 
-#include "file/checkpoint.h"
 #include "file/gguf_names.h"
-#include "support/golden.h"
 #include "support/gguf_writer.h"
+#include "support/golden.h"
 
 using namespace kette;
 using namespace kette::test;
@@ -117,15 +118,15 @@ TEST_CASE("checkpoint: tensor names") {
   CHECK(canonical_tensor_name("blk.0.attn_q_norm.weight") == "model.layers.0.self_attn.q_norm.weight");
   CHECK(canonical_tensor_name("blk.0.ffn_gate_inp.weight") == "model.layers.0.mlp.gate.weight");
   CHECK(canonical_tensor_name("blk.0.ffn_up_exps.weight") == "model.layers.0.mlp.experts.up_proj.weight");
-  CHECK(canonical_tensor_name("blk.0.ffn_up_shexp.weight", "qwen2moe") == "model.layers.0.mlp.shared_expert.up_proj.weight");
+  CHECK(canonical_tensor_name("blk.0.ffn_up_shexp.weight", "qwen2moe") ==
+        "model.layers.0.mlp.shared_expert.up_proj.weight");
   CHECK(canonical_tensor_name("blk.0.ffn_up_shexp.weight", "deepseek2") ==
         "model.layers.0.mlp.shared_experts.up_proj.weight");
   CHECK(canonical_tensor_name("blk.3.exp_probs_b.bias") == "model.layers.3.mlp.gate.e_score_correction_bias");
   for (const char* name : {"", "blk", "blk.", "blk.1", "blk.1.", "blk..attn_q.weight", "blk.01.attn_q.weight",
                            "blk.1x.attn_q.weight", "blk.-1.attn_q.weight", "blk.1.attn_q", "blk.1.attn_q.",
-                           "attn_q.weight", "blk.1.attn_q.weight.x", "blk.1.token_embd.weight",
-                           "blk.1.mystery.weight", "mystery.weight", "output", "output.scale",
-                           "v.blk.1.attn_q.weight"}) {
+                           "attn_q.weight", "blk.1.attn_q.weight.x", "blk.1.token_embd.weight", "blk.1.mystery.weight",
+                           "mystery.weight", "output", "output.scale", "v.blk.1.attn_q.weight"}) {
     CHECK(canonical_tensor_name(name) == name);
   }
   CHECK(is_qk_projection("blk.1.attn_k.bias"));
@@ -168,10 +169,8 @@ TEST_CASE("checkpoint: rope scaling") {
 }
 
 TEST_CASE("checkpoint: template, name, unknown tensors") {
-  const auto c = open_checkpoint(llama()
-                                     .set("tokenizer.chat_template", "{{ messages }}")
-                                     .tensor("mystery.weight", {1}, 0, "1234")
-                                     .finish());
+  const auto c = open_checkpoint(
+      llama().set("tokenizer.chat_template", "{{ messages }}").tensor("mystery.weight", {1}, 0, "1234").finish());
   REQUIRE(c.ok());
   CHECK(c->chat_template() == "{{ messages }}");
   CHECK(c->name() == "test.gguf");

@@ -1,10 +1,10 @@
 // Hyper-parameters: kinds, ranges, fallbacks, and what the errors say.
+#include "file/config.h"
+
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <limits>
-
-#include "file/config.h"
 
 using namespace kette;
 

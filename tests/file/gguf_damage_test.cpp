@@ -186,7 +186,7 @@ TEST_CASE("gguf damage: tensors") {
     check_refused(one({1}, 0, offset), Code::kCorrupt, "tensor t: 4 bytes at");
   }
   const uint64_t k32 = uint64_t{1} << 32;
-  check_refused(one({k32, k32}, 0), Code::kCorrupt, "more than 2^63");           // product wraps to 0
+  check_refused(one({k32, k32}, 0), Code::kCorrupt, "more than 2^63");  // product wraps to 0
   check_refused(one({k32, k32 + 1, 1, 1}, 0), Code::kCorrupt, "more than 2^63");
   check_refused(one({uint64_t{1} << 62}, 0), Code::kCorrupt, "more than 2^63");  // bytes wrap to 0
   check_refused(one({UINT64_MAX}, 1), Code::kCorrupt, "more than 2^63");

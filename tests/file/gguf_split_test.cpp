@@ -18,8 +18,10 @@ struct SplitSet {
 
   SplitSet() {
     for (int i = 0; i < kCount; ++i) {
-      if (i == 0) files[0].set("general.architecture", "llama").set("k", "first");
-      else files[static_cast<size_t>(i)].set("k", "later");
+      if (i == 0)
+        files[0].set("general.architecture", "llama").set("k", "first");
+      else
+        files[static_cast<size_t>(i)].set("k", "later");
     }
   }
   SplitSet& numbers(size_t i, uint16_t no, uint16_t count, int32_t tensors) {

@@ -1,15 +1,15 @@
 // Files and memory as sources of bytes.
+#include "file/source.h"
+
 #include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <thread>
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "file/printable.h"
-#include "file/source.h"
 
 using namespace kette;
 
@@ -46,8 +46,10 @@ void check_bytes(const Source& s, bool maps) {
     CHECK(s.map(offset, 3) == nullptr);
   }
   CHECK(s.map(3, UINT64_MAX) == nullptr);
-  if (maps) CHECK(std::string(reinterpret_cast<const char*>(s.map(3, 4)), 4) == "3456");
-  else CHECK(s.map(3, 4) == nullptr);
+  if (maps)
+    CHECK(std::string(reinterpret_cast<const char*>(s.map(3, 4)), 4) == "3456");
+  else
+    CHECK(s.map(3, 4) == nullptr);
 }
 
 }  // namespace
@@ -128,11 +130,11 @@ TEST_CASE("printable: what a message may show of a file") {
   CHECK(printable("abc") == "abc");
   CHECK(printable("a\n\x1b\x7f") == "a\\x0a\\x1b\\x7f");
   CHECK(printable("\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80") == "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80");
-  CHECK(printable("\xc3") == "\\xc3");                                // cut short
+  CHECK(printable("\xc3") == "\\xc3");                                      // cut short
   CHECK(printable("\xc0\xaf\xe0\x80\xaf") == "\\xc0\\xaf\\xe0\\x80\\xaf");  // overlong
-  CHECK(printable("\xed\xa0\x80") == "\\xed\\xa0\\x80");              // a surrogate
-  CHECK(printable("\xf4\x90\x80\x80") == "\\xf4\\x90\\x80\\x80");     // above U+10FFFF
-  CHECK(printable("\xc2\x9b") == "\\xc2\\x9b");                       // a C1 control
+  CHECK(printable("\xed\xa0\x80") == "\\xed\\xa0\\x80");                    // a surrogate
+  CHECK(printable("\xf4\x90\x80\x80") == "\\xf4\\x90\\x80\\x80");           // above U+10FFFF
+  CHECK(printable("\xc2\x9b") == "\\xc2\\x9b");                             // a C1 control
   CHECK(printable("\xc3\xa4\xc3\xa4", 3) == "\xc3\xa4...");
   CHECK(printable(std::string(1000, 'x'), 10) == "xxxxxxxxxx...");
   CHECK(file_label("/a/b/model.gguf") == "model.gguf");

@@ -48,11 +48,17 @@ struct Problem {
 
   Problem(KvType type_, size_t key_dim_, size_t value_dim_, Layout layout, std::vector<uint32_t> visible_, float spread,
           Random& random)
-      : type(type_), key_dim(key_dim_), value_dim(value_dim_), rows(visible_.size()), q_stride(key_dim + 3),
+      : type(type_),
+        key_dim(key_dim_),
+        value_dim(value_dim_),
+        rows(visible_.size()),
+        q_stride(key_dim + 3),
         key_stride(layout == Layout::kBeside ? key_dim + value_dim + 6 : key_dim),
         value_stride(layout == Layout::kApart ? value_dim : key_stride),
-        value_at(layout == Layout::kBeside ? key_dim + 2 : 0), visible(std::move(visible_)),
-        q((rows - 1) * q_stride + key_dim), key(key_numbers(layout) * size()),
+        value_at(layout == Layout::kBeside ? key_dim + 2 : 0),
+        visible(std::move(visible_)),
+        q((rows - 1) * q_stride + key_dim),
+        key(key_numbers(layout) * size()),
         apart(layout == Layout::kApart ? positions() * value_dim * size() : 0),
         scale(1 / std::sqrt(static_cast<float>(key_dim))) {
     for (size_t i = 0; i < q.size(); ++i) q[i] = spread * random.normal();
@@ -133,8 +139,8 @@ void check_values(const Problem& p, const std::vector<float>& out) {
     for (double& w : weight) sum += w = std::exp(w - largest);
     // A score errs by key_dim * 2^-24 of the sum of its terms' magnitudes, and so does its weight, relatively; then
     // come the exponential's 2^-22 and the additions over positions.
-    const double relative = 0x1p-24 * (2 * static_cast<double>(p.key_dim) * magnitude + 16 +
-                                       2 * static_cast<double>(p.visible[r]));
+    const double relative =
+        0x1p-24 * (2 * static_cast<double>(p.key_dim) * magnitude + 16 + 2 * static_cast<double>(p.visible[r]));
     for (size_t d = 0; d < p.value_dim; ++d) {
       double expected = 0, terms = 0;
       for (size_t t = 0; t < weight.size(); ++t) {
@@ -183,8 +189,14 @@ TEST_CASE("attend: values on odd shapes") {
 TEST_CASE("attend: keys and values of different widths, values within the keys' rows or beside them") {
   Random random(12);
   for_each_row([&](const VectorKernels& kernels, KvType type) {
-    for (const auto& [key_dim, value_dim] : {std::pair<size_t, size_t>{576, 512}, {192, 128}, {48, 32}, {96, 64}, {40, 38},
-                                             {288, 256}, {20, 18}, {10, 2}}) {
+    for (const auto& [key_dim, value_dim] : {std::pair<size_t, size_t>{576, 512},
+                                             {192, 128},
+                                             {48, 32},
+                                             {96, 64},
+                                             {40, 38},
+                                             {288, 256},
+                                             {20, 18},
+                                             {10, 2}}) {
       for (Layout layout : {Layout::kApart, Layout::kWithin, Layout::kBeside}) {
         for (size_t rows : {1, 5, 16, 17}) {
           std::vector<uint32_t> visible(rows);
@@ -218,7 +230,8 @@ TEST_CASE("attend: the parts of a context, put together, are the whole") {
       for (size_t r = 0; r < p.rows; ++r)
         sees[r] = p.visible[r] <= first ? 0 : static_cast<uint32_t>(std::min(p.visible[r] - first, span));
       std::vector<float> part_largest(p.rows, NAN), part_sum(p.rows, NAN);
-      const std::vector<float> part = p.run(kernels, 0, p.rows, sees.data(), first, part_largest.data(), part_sum.data());
+      const std::vector<float> part =
+          p.run(kernels, 0, p.rows, sees.data(), first, part_largest.data(), part_sum.data());
       for (size_t r = 0; r < p.rows; ++r) {
         if (sees[r] == 0) {
           CHECK(part_largest[r] == -INFINITY);

@@ -60,9 +60,8 @@ struct Problem {
   }
 
   DotArgs args(float* y) const {
-    return {weight.data(), format.row_bytes(k), rows,          k,
-            x.data(),      m,                   y,             rows,
-            format.decode, format.block_size,   format.block_bytes};
+    return {weight.data(),     format.row_bytes(k), rows, k, x.data(), m, y, rows, format.decode,
+            format.block_size, format.block_bytes};
   }
 };
 

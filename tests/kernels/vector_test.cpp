@@ -30,8 +30,8 @@ double d(float f) { return static_cast<double>(f); }
 
 // Floats whose neighbours matter when narrowing: every exponent, ties, the ends, not-a-numbers.
 std::vector<float> hard_floats() {
-  std::vector<float> v = {0.0f,   -0.0f,  INFINITY, -INFINITY, NAN,     FLT_MAX, -FLT_MAX, FLT_MIN, FLT_TRUE_MIN,
-                          65504.f, 65519.99f, 65520.f, 0x1p-24f, 0x1p-25f, 0x1.8p-25f, 0x1.ffcp-15f};
+  std::vector<float> v = {0.0f,         -0.0f,   INFINITY,  -INFINITY, NAN,      FLT_MAX,  -FLT_MAX,   FLT_MIN,
+                          FLT_TRUE_MIN, 65504.f, 65519.99f, 65520.f,   0x1p-24f, 0x1p-25f, 0x1.8p-25f, 0x1.ffcp-15f};
   Random random(1);
   for (uint32_t exponent = 0; exponent < 256; ++exponent)
     for (uint32_t low : {0u, 0x1000u, 0x0fffu, 0x1001u, 0x3000u, 0x8000u, 0x7fffu, 0x8001u, 0x18000u, 0x7fffffu})
@@ -106,7 +106,8 @@ TEST_CASE("add and the rotations") {
       for (const bool interleaved : {false, true}) {
         Guarded<float> v(random.normals(2 * n));
         const std::vector<float> old(v.data(), v.data() + 2 * n);
-        (interleaved ? kernels.rotate_interleaved : kernels.rotate_half)(v.data(), angle_cos.data(), angle_sin.data(), n);
+        (interleaved ? kernels.rotate_interleaved : kernels.rotate_half)(v.data(), angle_cos.data(), angle_sin.data(),
+                                                                         n);
         for (size_t i = 0; i < n; ++i) {
           const size_t a = interleaved ? 2 * i : i, b = interleaved ? 2 * i + 1 : n + i;
           const double c = d(angle_cos[i]), s = d(angle_sin[i]);

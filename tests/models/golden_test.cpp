@@ -1,5 +1,7 @@
 // Every golden checkpoint whose architecture has a row in models.inc, in every format that is there: logits at every
 // position, greedy tokens, hidden states; the same bits for any number of threads and any cut of the prompt.
+#include "support/golden.h"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -7,7 +9,6 @@
 #include <nlohmann/json.hpp>
 
 #include "models/binder.h"
-#include "support/golden.h"
 #include "support/model.h"
 
 using namespace kette;
@@ -28,8 +29,8 @@ struct GoldenPrompt {
   std::vector<float> logits;  // rows [from, to)
   size_t from, to;
   std::vector<int32_t> argmax;
-  std::vector<Token> greedy;   // may be empty
-  std::vector<float> hidden;   // [layers + 2][ids][hidden_size], or empty
+  std::vector<Token> greedy;  // may be empty
+  std::vector<float> hidden;  // [layers + 2][ids][hidden_size], or empty
 };
 
 struct GoldenFile {
@@ -53,7 +54,8 @@ GoldenPrompt golden_prompt(const fs::path& dir, const nlohmann::json& prompt, si
   p.logits = load_npy(dir / prompt.at("logits").get<std::string>()).floats();
   p.from = 0;
   p.to = p.ids.size();
-  for (size_t row = 0; row < p.to; ++row) p.argmax.push_back(argmax(std::span(p.logits).subspan(row * vocab_size, vocab_size)));
+  for (size_t row = 0; row < p.to; ++row)
+    p.argmax.push_back(argmax(std::span(p.logits).subspan(row * vocab_size, vocab_size)));
   p.greedy = prompt.at("greedy").get<std::vector<Token>>();
   if (prompt.contains("hidden") && fs::exists(dir / prompt["hidden"].get<std::string>()))
     p.hidden = load_npy(dir / prompt["hidden"].get<std::string>()).floats();
@@ -82,11 +84,12 @@ void add_golden_files(const fs::path& dir, std::vector<GoldenFile>& files) {
   if (!has_model_for(model_type)) return;
   const bool dense = model_type.find("moe") == std::string::npos && model_type.find("deepseek") == std::string::npos;
   const auto& prompts = golden.at("prompts");
-  const bool weights = fs::exists(dir / "hf" / "model.safetensors") ||
-                       fs::exists(dir / "hf" / "model.safetensors.index.json");
+  const bool weights =
+      fs::exists(dir / "hf" / "model.safetensors") || fs::exists(dir / "hf" / "model.safetensors.index.json");
   if (weights && !known("hf")) {
     GoldenFile file{model, "hf", dense, dir / "hf", {}};
-    for (const auto& prompt : prompts) file.prompts.push_back(golden_prompt(dir, prompt, golden.at("vocab_size").get<size_t>()));
+    for (const auto& prompt : prompts)
+      file.prompts.push_back(golden_prompt(dir, prompt, golden.at("vocab_size").get<size_t>()));
     files.push_back(std::move(file));
   }
   if (!fs::exists(dir / "gguf" / "gguf.json")) return;
@@ -133,14 +136,14 @@ Compared compare(const GoldenPrompt& p, const std::vector<float>& logits, size_t
 // What llama.cpp 0.3.36 reaches on the same files (rounded activations): argmax agreement per prompt and format.
 double llamacpp_agreement(const std::string& model, const std::string& format, size_t prompt) {
   static const std::map<std::string, std::array<double, 3>> table = {
-      {"llama F32", {1, 1, 1}},        {"llama F16", {1, 1, 1}},          {"llama BF16", {1, 1, .986}},
-      {"llama Q8_0", {1, 1, .957}},    {"llama Q4_0", {1, .941, 1}},      {"llama Q4_1", {1, 1, .943}},
-      {"llama Q5_0", {1, .941, .914}}, {"llama Q5_1", {1, 1, .929}},      {"qwen2 F32", {1, 1, 1}},
-      {"qwen2 F16", {1, 1, 1}},        {"qwen2 BF16", {1, 1, .986}},      {"qwen2 Q8_0", {1, .882, .986}},
-      {"qwen2 Q4_0", {1, 1, .929}},    {"qwen2 Q4_1", {1, 1, .986}},      {"qwen2 Q5_0", {1, .941, .971}},
-      {"qwen2 Q5_1", {1, .941, 1}},    {"qwen3 F32", {1, 1, 1}},          {"qwen3 F16", {1, 1, 1}},
-      {"qwen3 BF16", {1, 1, 1}},       {"qwen3 Q8_0", {1, .941, 1}},      {"qwen3 Q4_0", {1, .941, .914}},
-      {"qwen3 Q4_1", {1, 1, .971}},    {"qwen3 Q5_0", {1, 1, .943}},      {"qwen3 Q5_1", {1, .941, .957}},
+      {"llama F32", {1, 1, 1}},           {"llama F16", {1, 1, 1}},           {"llama BF16", {1, 1, .986}},
+      {"llama Q8_0", {1, 1, .957}},       {"llama Q4_0", {1, .941, 1}},       {"llama Q4_1", {1, 1, .943}},
+      {"llama Q5_0", {1, .941, .914}},    {"llama Q5_1", {1, 1, .929}},       {"qwen2 F32", {1, 1, 1}},
+      {"qwen2 F16", {1, 1, 1}},           {"qwen2 BF16", {1, 1, .986}},       {"qwen2 Q8_0", {1, .882, .986}},
+      {"qwen2 Q4_0", {1, 1, .929}},       {"qwen2 Q4_1", {1, 1, .986}},       {"qwen2 Q5_0", {1, .941, .971}},
+      {"qwen2 Q5_1", {1, .941, 1}},       {"qwen3 F32", {1, 1, 1}},           {"qwen3 F16", {1, 1, 1}},
+      {"qwen3 BF16", {1, 1, 1}},          {"qwen3 Q8_0", {1, .941, 1}},       {"qwen3 Q4_0", {1, .941, .914}},
+      {"qwen3 Q4_1", {1, 1, .971}},       {"qwen3 Q5_0", {1, 1, .943}},       {"qwen3 Q5_1", {1, .941, .957}},
       {"qwen2moe F32", {1, 1, 1}},        {"qwen2moe F16", {1, 1, .986}},     {"qwen2moe BF16", {1, 1, 1}},
       {"qwen2moe Q8_0", {0, .941, .914}}, {"qwen2moe Q4_0", {1, .824, .957}}, {"qwen2moe Q4_1", {1, 1, .843}},
       {"qwen2moe Q5_0", {1, .941, .929}}, {"qwen2moe Q5_1", {1, .941, .914}}, {"qwen3moe F32", {1, 1, 1}},
@@ -166,7 +169,8 @@ std::string first_wrong_part(std::shared_ptr<const LoadedModel> loaded, const Go
         largest = std::isnan(d) ? INFINITY : std::max(largest, d);
       }
     if (largest > 2e-3 && wrong.empty())
-      wrong = (part == 0 ? "the embedding" : "layer " + std::to_string(part - 1)) + " differs by " + std::to_string(largest);
+      wrong = (part == 0 ? "the embedding" : "layer " + std::to_string(part - 1)) + " differs by " +
+              std::to_string(largest);
   });
   forward.begin(p.ids, kv, 0, logits.data(), p.ids.size());
   CHECK(value(forward.run(std::nullopt, nullptr)));

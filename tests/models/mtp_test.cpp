@@ -26,11 +26,13 @@ std::vector<fs::path> checkpoints() {
   return found;
 }
 
-nlohmann::json golden_of(const fs::path& checkpoint) { return nlohmann::json::parse(read_file(checkpoint / "golden.json")); }
+nlohmann::json golden_of(const fs::path& checkpoint) {
+  return nlohmann::json::parse(read_file(checkpoint / "golden.json"));
+}
 
 // The module's logits at every position, taken in stretches of `chunk`.
-std::vector<float> ahead_logits(const LoadedModel& loaded, const std::vector<Token>& ids, const std::vector<Token>& next,
-                                size_t chunk) {
+std::vector<float> ahead_logits(const LoadedModel& loaded, const std::vector<Token>& ids,
+                                const std::vector<Token>& next, size_t chunk) {
   const Model& model = *loaded.model();
   const size_t vocab_size = model.shape().vocab_size;
   nn::KvCache kv = value(nn::KvCache::make(model.shape().kv, nn::KvType::kF32, ids.size()));
@@ -73,7 +75,8 @@ TEST_CASE("the module gives the reference's logits at every position, however it
     for (const auto& prompt : golden_of(checkpoint).at("prompts")) {
       const auto ids = prompt.at("ids").get<std::vector<Token>>();
       const auto next = prompt.at("mtp").at("next_ids").get<std::vector<Token>>();
-      const auto expected = load_npy(checkpoint / prompt.at("mtp").at("logits").at("postnorm").get<std::string>()).floats();
+      const auto expected =
+          load_npy(checkpoint / prompt.at("mtp").at("logits").at("postnorm").get<std::string>()).floats();
       const auto logits = ahead_logits(*loaded, ids, next, ids.size());
       REQUIRE(logits.size() == expected.size());
       float largest = 0;

@@ -53,7 +53,8 @@ class Weights {
     return make_linear({format_, bytes->data(), out, in}, {}, kernels_here(), mode);
   }
   SwiGlu swiglu(size_t hidden, size_t intermediate) {
-    return {random(intermediate, hidden, mode_), random(intermediate, hidden, mode_), random(hidden, intermediate, mode_)};
+    return {random(intermediate, hidden, mode_), random(intermediate, hidden, mode_),
+            random(hidden, intermediate, mode_)};
   }
   Moe moe(size_t hidden, size_t experts, size_t intermediate, size_t shared, const Routing& routing) {
     Moe m;
@@ -83,7 +84,8 @@ Vector times(const Linear& linear, const Vector& x) {
   linear.weight.format->decode(linear.weight.data, values.data(), values.size());
   return Eigen::Map<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(
              values.data(), static_cast<Eigen::Index>(linear.out()), static_cast<Eigen::Index>(linear.in()))
-             .cast<double>() * x;
+             .cast<double>() *
+         x;
 }
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }

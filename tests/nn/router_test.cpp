@@ -84,7 +84,8 @@ std::vector<Choice> choose(const Router& router, const std::vector<float>& logit
 // Quarters: numbers either differ by more than rounding does, or are equal.
 std::vector<float> quarters(std::mt19937& random, size_t n, int most) {
   std::vector<float> x(n);
-  for (float& v : x) v = static_cast<float>(static_cast<int>(random() % (2 * static_cast<unsigned>(most) + 1)) - most) / 4;
+  for (float& v : x)
+    v = static_cast<float>(static_cast<int>(random() % (2 * static_cast<unsigned>(most) + 1)) - most) / 4;
   return x;
 }
 
@@ -94,11 +95,17 @@ TEST_CASE("router: experts and weights as the definition has them") {
   std::mt19937 random(1);
   const Routing cases[] = {
       {.num_experts_per_tok = 1},
-      {.num_experts_per_tok = 4},                                                     // Qwen1.5-MoE
-      {.num_experts_per_tok = 8, .norm_topk_prob = true},                             // Qwen3-MoE
+      {.num_experts_per_tok = 4},                                                              // Qwen1.5-MoE
+      {.num_experts_per_tok = 8, .norm_topk_prob = true},                                      // Qwen3-MoE
       {.num_experts_per_tok = 6, .n_group = 8, .topk_group = 3, .routed_scaling_factor = 16},  // DeepSeek-V2
-      {.num_experts_per_tok = 8, .scores = RouterScores::kSigmoid, .n_group = 8, .topk_group = 4, .group_experts = 2,
-       .norm_topk_prob = true, .norm_epsilon = 1e-20f, .routed_scaling_factor = 2.5f},  // DeepSeek-V3
+      {.num_experts_per_tok = 8,
+       .scores = RouterScores::kSigmoid,
+       .n_group = 8,
+       .topk_group = 4,
+       .group_experts = 2,
+       .norm_topk_prob = true,
+       .norm_epsilon = 1e-20f,
+       .routed_scaling_factor = 2.5f},  // DeepSeek-V3
       {.num_experts_per_tok = 2, .scores = RouterScores::kSigmoid, .n_group = 4, .topk_group = 1},
   };
   for (const Routing& routing : cases) {
@@ -144,8 +151,12 @@ TEST_CASE("router: numbers that are none choose different experts all the same, 
   const float odd[] = {kNan, kInf, -kInf, 3e38f, -3e38f, 0};
   for (const RouterScores scores : {RouterScores::kSoftmax, RouterScores::kSigmoid}) {
     for (const size_t groups : {1, 4}) {
-      const Router router = make_router(32, {.num_experts_per_tok = 8, .scores = scores, .n_group = groups,
-                                             .topk_group = (groups + 1) / 2, .group_experts = 2, .norm_topk_prob = true});
+      const Router router = make_router(32, {.num_experts_per_tok = 8,
+                                             .scores = scores,
+                                             .n_group = groups,
+                                             .topk_group = (groups + 1) / 2,
+                                             .group_experts = 2,
+                                             .norm_topk_prob = true});
       for (int repeat = 0; repeat < 200; ++repeat) {
         std::vector<float> logits = quarters(random, 32, 8);
         for (int i = 0; i < repeat; ++i) logits[random() % 32] = odd[random() % 6];

@@ -1,16 +1,16 @@
 // Every row of formats.inc against the reference data, its own inverse, and bytes nobody meant.
 #include "quant/format.h"
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <bit>
 #include <cctype>
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <random>
-
-#include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "base/float_types.h"
 #include "support/golden.h"
@@ -28,7 +28,8 @@ path dequant_folder() {
 
 std::string upper(std::string_view name) {
   std::string out(name);
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   return out;
 }
 
@@ -61,7 +62,8 @@ std::vector<float> normal_numbers(size_t n, uint32_t seed) {
 // NaN equals NaN; all else bit for bit, the sign of zero included.
 size_t first_difference(const std::vector<float>& a, const std::vector<float>& b) {
   for (size_t i = 0; i < a.size(); ++i)
-    if (std::bit_cast<uint32_t>(a[i]) != std::bit_cast<uint32_t>(b[i]) && !(std::isnan(a[i]) && std::isnan(b[i]))) return i;
+    if (std::bit_cast<uint32_t>(a[i]) != std::bit_cast<uint32_t>(b[i]) && !(std::isnan(a[i]) && std::isnan(b[i])))
+      return i;
   return a.size();
 }
 
@@ -186,9 +188,9 @@ TEST_CASE("decode of encode is near the input") {
     for (const float scale : {1.0f, 1e-3f, 500.0f}) {
       std::vector<float> in = normal_numbers(16 * 256, 7);
       for (float& x : in) x *= scale;
-      for (size_t j = 0; j < 256; ++j) in[256 + j] = 0.25f * scale;                       // a constant block,
-      for (size_t j = 0; j < 256; ++j) in[512 + j] = -std::fabs(in[512 + j]);              // one below zero,
-      for (size_t j = 0; j < 256; ++j) in[768 + j] = j % 32 == 5 ? scale : 0.0f;          // one spike in each group
+      for (size_t j = 0; j < 256; ++j) in[256 + j] = 0.25f * scale;               // a constant block,
+      for (size_t j = 0; j < 256; ++j) in[512 + j] = -std::fabs(in[512 + j]);     // one below zero,
+      for (size_t j = 0; j < 256; ++j) in[768 + j] = j % 32 == 5 ? scale : 0.0f;  // one spike in each group
       const std::vector<float> out = decode(*format, encode(*format, in));
       const size_t block = format->block_size;
       size_t outside = 0;
@@ -239,7 +241,8 @@ TEST_CASE("any bytes decode") {
     INFO(format->name);
     for (int pattern = 0; pattern < 20; ++pattern) {
       std::vector<std::byte> blocks(format->row_bytes(size_t{256} * 8));
-      for (std::byte& b : blocks) b = pattern < 18 ? static_cast<std::byte>(random() & 0xff) : std::byte(pattern == 18 ? 0 : 0xff);
+      for (std::byte& b : blocks)
+        b = pattern < 18 ? static_cast<std::byte>(random() & 0xff) : std::byte(pattern == 18 ? 0 : 0xff);
       const std::vector<float> once = decode(*format, blocks);
       CHECK(first_difference(once, decode(*format, blocks)) == once.size());
       if (pattern == 18) CHECK(std::all_of(once.begin(), once.end(), [](float x) { return x == 0.0f; }));
@@ -250,7 +253,8 @@ TEST_CASE("any bytes decode") {
 
 TEST_CASE("any numbers encode") {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const float odd[] = {0.0f, -0.0f, 1.0f, -1e38f, 3e38f, 1e-45f, -1e-40f, kInfinity, -kInfinity, std::nanf(""), 65520.0f};
+  const float odd[] = {0.0f,    -0.0f,     1.0f,       -1e38f,        3e38f,   1e-45f,
+                       -1e-40f, kInfinity, -kInfinity, std::nanf(""), 65520.0f};
   std::mt19937 random(5);
   for (const Format* format : formats()) {
     if (format->encode == nullptr) continue;

@@ -30,11 +30,11 @@ std::vector<Token> looked_up(const std::vector<Token>& sequence, size_t most) {
 TEST_CASE("look_up proposes what followed the latest, longest repetition of the ending") {
   CHECK(looked_up({}, 4).empty());
   CHECK(looked_up({1}, 4).empty());
-  CHECK(looked_up({1, 2, 3, 9, 3}, 4).empty());                                          // one token is not enough
+  CHECK(looked_up({1, 2, 3, 9, 3}, 4).empty());  // one token is not enough
   CHECK(looked_up({1, 2, 3, 4, 5, 1, 2}, 3) == std::vector<Token>{3, 4, 5});
-  CHECK(looked_up({1, 2, 3, 4, 5, 1, 2}, 9) == std::vector<Token>{3, 4, 5, 1, 2});       // to the end of the sequence
-  CHECK(looked_up({1, 2, 7, 1, 2, 8, 1, 2}, 1) == std::vector<Token>{8});                // the latest of equals
-  CHECK(looked_up({5, 1, 2, 7, 6, 1, 2, 8, 5, 1, 2}, 1) == std::vector<Token>{7});       // a longer one before it
+  CHECK(looked_up({1, 2, 3, 4, 5, 1, 2}, 9) == std::vector<Token>{3, 4, 5, 1, 2});  // to the end of the sequence
+  CHECK(looked_up({1, 2, 7, 1, 2, 8, 1, 2}, 1) == std::vector<Token>{8});           // the latest of equals
+  CHECK(looked_up({5, 1, 2, 7, 6, 1, 2, 8, 5, 1, 2}, 1) == std::vector<Token>{7});  // a longer one before it
   CHECK(looked_up({4, 4, 4, 4}, 2) == std::vector<Token>{4});
 }
 

@@ -25,19 +25,26 @@ inline std::string gguf_string(std::string_view text) { return bytes_of<uint64_t
 
 template <class T>
 constexpr GgufType gguf_type() {
-  if constexpr (std::is_same_v<T, bool>) return GgufType::kBool;
-  else if constexpr (std::is_same_v<T, float>) return GgufType::kFloat32;
-  else if constexpr (std::is_same_v<T, double>) return GgufType::kFloat64;
-  else if constexpr (sizeof(T) == 1) return std::is_signed_v<T> ? GgufType::kInt8 : GgufType::kUint8;
-  else if constexpr (sizeof(T) == 2) return std::is_signed_v<T> ? GgufType::kInt16 : GgufType::kUint16;
-  else if constexpr (sizeof(T) == 4) return std::is_signed_v<T> ? GgufType::kInt32 : GgufType::kUint32;
-  else return std::is_signed_v<T> ? GgufType::kInt64 : GgufType::kUint64;
+  if constexpr (std::is_same_v<T, bool>)
+    return GgufType::kBool;
+  else if constexpr (std::is_same_v<T, float>)
+    return GgufType::kFloat32;
+  else if constexpr (std::is_same_v<T, double>)
+    return GgufType::kFloat64;
+  else if constexpr (sizeof(T) == 1)
+    return std::is_signed_v<T> ? GgufType::kInt8 : GgufType::kUint8;
+  else if constexpr (sizeof(T) == 2)
+    return std::is_signed_v<T> ? GgufType::kInt16 : GgufType::kUint16;
+  else if constexpr (sizeof(T) == 4)
+    return std::is_signed_v<T> ? GgufType::kInt32 : GgufType::kUint32;
+  else
+    return std::is_signed_v<T> ? GgufType::kInt64 : GgufType::kUint64;
 }
 
 class GgufWriter {
  public:
   uint32_t version = 3;
-  uint64_t alignment = 32;              // used for the layout; not written as a key by itself
+  uint64_t alignment = 32;                        // used for the layout; not written as a key by itself
   uint64_t extra_entries = 0, extra_tensors = 0;  // added to the counts in the header
 
   // `value` as it lies in the file, behind the type.
@@ -99,10 +106,10 @@ class GgufWriter {
 
 // The element types the file tests use; ids and sizes as in ggml.
 inline constexpr StoredType kTestTypes[] = {
-    {"f32", 0, 1, 4},        {"f16", 1, 1, 2},        {"q4_0", 2, 32, 18},     {"q4_1", 3, 32, 20},
-    {"q5_0", 6, 32, 22},     {"q5_1", 7, 32, 24},     {"q8_0", 8, 32, 34},     {"q2_k", 10, 256, 84},
-    {"q3_k", 11, 256, 110},  {"q4_k", 12, 256, 144},  {"q5_k", 13, 256, 176},  {"q6_k", 14, 256, 210},
-    {"iq4_nl", 20, 32, 18},  {"iq4_xs", 23, 256, 136}, {"bf16", 30, 1, 2},
+    {"f32", 0, 1, 4},       {"f16", 1, 1, 2},         {"q4_0", 2, 32, 18},    {"q4_1", 3, 32, 20},
+    {"q5_0", 6, 32, 22},    {"q5_1", 7, 32, 24},      {"q8_0", 8, 32, 34},    {"q2_k", 10, 256, 84},
+    {"q3_k", 11, 256, 110}, {"q4_k", 12, 256, 144},   {"q5_k", 13, 256, 176}, {"q6_k", 14, 256, 210},
+    {"iq4_nl", 20, 32, 18}, {"iq4_xs", 23, 256, 136}, {"bf16", 30, 1, 2},
 };
 
 inline Result<Gguf> open_gguf(std::string_view file, const GgufLimits& limits = {}, const OpenSibling& siblings = {},

@@ -31,7 +31,7 @@ inline std::string read_file(const std::filesystem::path& path) {
 
 // A NumPy array file, version 1 or 2, little-endian, C order.
 struct Npy {
-  std::string dtype;            // "<f4", "|u1", "<i4"
+  std::string dtype;  // "<f4", "|u1", "<i4"
   std::vector<size_t> shape;
   std::string bytes;
 
@@ -55,7 +55,9 @@ inline Npy load_npy(const std::filesystem::path& path) {
   const size_t begin = v1 ? 10 : 12;
   const std::string text = file.substr(begin, header);
   Npy npy;
-  const auto value_of = [&](const std::string& key) { return text.substr(text.find("'" + key + "':") + key.size() + 3); };
+  const auto value_of = [&](const std::string& key) {
+    return text.substr(text.find("'" + key + "':") + key.size() + 3);
+  };
   const std::string descr = value_of("descr");
   const size_t quote = descr.find('\'');
   npy.dtype = descr.substr(quote + 1, descr.find('\'', quote + 1) - quote - 1);

@@ -37,8 +37,8 @@ inline std::shared_ptr<Runtime> make_test_runtime(uint32_t n_threads = 2) {
 inline std::shared_ptr<LoadedModel> open_model(const std::string& path, nn::Mode mode, uint32_t n_threads = 2) {
   OpenOptions options;
   options.mode = mode;
-  return value(LoadedModel::open(make_test_runtime(n_threads),
-                                 [](const std::string& p) { return open_path(p, Access::kMap); }, path, options));
+  return value(LoadedModel::open(
+      make_test_runtime(n_threads), [](const std::string& p) { return open_path(p, Access::kMap); }, path, options));
 }
 
 inline std::unique_ptr<Session> open_session(std::shared_ptr<const LoadedModel> loaded, size_t max_context = 512,

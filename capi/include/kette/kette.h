@@ -27,6 +27,7 @@
  */
 #ifndef KETTE_KETTE_H
 #define KETTE_KETTE_H
+/* clang-format off */
 #include <stddef.h>
 #include <stdint.h>
 

@@ -16,7 +16,7 @@ namespace detail {
 struct session_state {
   owned<kette_session, kette_session_free> handle;
   model of;
-  cancel own_cancel;  // ends an answer that nobody reads on
+  cancel own_cancel;              // ends an answer that nobody reads on
   std::vector<message> messages;  // of the conversation that chat(text) goes on with
   result<void> status;            // of the answer begun last
 

@@ -41,8 +41,7 @@ void transpose_f32(const float* key, size_t stride, size_t key_dim, size_t n, fl
     const size_t dims = key_dim - d < 8 ? key_dim - d : 8;
     __m256i v[8];
 #pragma GCC unroll 8
-    for (size_t t = 0; t < 8; ++t)
-      v[t] = t < n ? load_dwords(key + t * stride + d, dims) : _mm256_setzero_si256();
+    for (size_t t = 0; t < 8; ++t) v[t] = t < n ? load_dwords(key + t * stride + d, dims) : _mm256_setzero_si256();
     transpose(v);
     for (size_t i = 0; i < dims; ++i) _mm256_store_ps(out + (d + i) * kBlock, _mm256_castsi256_ps(v[i]));
   }
@@ -54,8 +53,7 @@ void transpose_16bit(const uint16_t* key, size_t stride, KvType type, size_t key
     const size_t pairs = key_dim - d < 16 ? (key_dim - d) / 2 : 8;
     __m256i v[8];
 #pragma GCC unroll 8
-    for (size_t t = 0; t < 8; ++t)
-      v[t] = t < n ? load_dwords(key + t * stride + d, pairs) : _mm256_setzero_si256();
+    for (size_t t = 0; t < 8; ++t) v[t] = t < n ? load_dwords(key + t * stride + d, pairs) : _mm256_setzero_si256();
     transpose(v);
     for (size_t i = 0; i < pairs; ++i) {
       __m256 even, odd;

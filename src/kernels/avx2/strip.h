@@ -153,17 +153,10 @@ void dot_many(const DotArgs& a) {
           float* y = a.y + column * a.y_stride + row + r;
           const size_t n = rows - r < 2 * kStrip ? rows - r : 2 * kStrip;
           switch (columns) {
-            case 1:
-              tile<Format, 1>(strips, groups, x, k > 0, y, a.y_stride, n);
-              break;
-            case 2:
-              tile<Format, 2>(strips, groups, x, k > 0, y, a.y_stride, n);
-              break;
-            case 3:
-              tile<Format, 3>(strips, groups, x, k > 0, y, a.y_stride, n);
-              break;
-            default:
-              tile<Format, 4>(strips, groups, x, k > 0, y, a.y_stride, n);
+            case 1: tile<Format, 1>(strips, groups, x, k > 0, y, a.y_stride, n); break;
+            case 2: tile<Format, 2>(strips, groups, x, k > 0, y, a.y_stride, n); break;
+            case 3: tile<Format, 3>(strips, groups, x, k > 0, y, a.y_stride, n); break;
+            default: tile<Format, 4>(strips, groups, x, k > 0, y, a.y_stride, n);
           }
         }
       }
@@ -239,12 +232,9 @@ void dot_few(const DotArgs& a) {
 template <class Format>
 void dot_strips(const DotArgs& a) {
   switch (a.m) {
-    case 1:
-      return dot_few<Format, 1>(a);
-    case 2:
-      return dot_few<Format, 2>(a);
-    default:
-      dot_many<Format>(a);
+    case 1: return dot_few<Format, 1>(a);
+    case 2: return dot_few<Format, 2>(a);
+    default: dot_many<Format>(a);
   }
 }
 

@@ -11,8 +11,8 @@ enum : size_t { kBlock = KETTE_ATTEND_BLOCK, kTile = 8 };
 
 // Where a block's parts lie in AttendArgs::scratch.
 struct Scratch {
-  float* key;      // [key_dim][kBlock]
-  float* value;    // [kBlock][value_stride]
+  float* key;    // [key_dim][kBlock]
+  float* value;  // [kBlock][value_stride]
   size_t value_stride;
   float* weight;   // [rows][kBlock]
   float* largest;  // [rows]
@@ -144,8 +144,8 @@ inline float soften(float* weight, size_t n, float scale, float* largest, float*
 
 // out[r][0, 16 C) = out * shrink[r] + sum over t in [from, n) of weight[r][t] * value[t], added in order of t.
 template <int R, int C>
-inline void mix(const float* weight, const float* value, size_t value_stride, size_t from, size_t n, const float* shrink,
-                float* out, size_t out_stride, __mmask16 last) {
+inline void mix(const float* weight, const float* value, size_t value_stride, size_t from, size_t n,
+                const float* shrink, float* out, size_t out_stride, __mmask16 last) {
   __m512 sum[R][C];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -170,13 +170,14 @@ inline void mix(const float* weight, const float* value, size_t value_stride, si
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
     for (int c = 0; c < C; ++c)
-      _mm512_mask_storeu_ps(out + static_cast<size_t>(r) * out_stride + 16 * c, c == C - 1 ? last : first(16), sum[r][c]);
+      _mm512_mask_storeu_ps(out + static_cast<size_t>(r) * out_stride + 16 * c, c == C - 1 ? last : first(16),
+                            sum[r][c]);
   }
 }
 
 template <int R>
-inline void mix_rows(const float* weight, const Scratch& s, size_t value_dim, size_t from, size_t n, const float* shrink,
-                    float* out, size_t out_stride) {
+inline void mix_rows(const float* weight, const Scratch& s, size_t value_dim, size_t from, size_t n,
+                     const float* shrink, float* out, size_t out_stride) {
   size_t d = 0;
   for (; d + 32 <= value_dim; d += 32)
     mix<R, 2>(weight, s.value + d, s.value_stride, from, n, shrink, out + d, out_stride, first(16));

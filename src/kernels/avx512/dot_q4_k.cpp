@@ -36,9 +36,9 @@ struct Q4K {
   // low four bits in c (scale in the low nibble, min in the high one) and the upper two in the top of a and b.
   static __m512 factors(const uint8_t* p) {
     const __m128i head = load16(p);  // d dmin, a, b, c
-    const __m128i low = _mm_and_si128(
-        _mm_srlv_epi32(_mm_shuffle_epi32(head, _MM_SHUFFLE(3, 2, 3, 1)), _mm_set_epi32(4, 0, 0, 0)),
-        _mm_set_epi32(0x0f0f0f0f, 0x3f3f3f3f, 0x0f0f0f0f, 0x3f3f3f3f));
+    const __m128i low =
+        _mm_and_si128(_mm_srlv_epi32(_mm_shuffle_epi32(head, _MM_SHUFFLE(3, 2, 3, 1)), _mm_set_epi32(4, 0, 0, 0)),
+                      _mm_set_epi32(0x0f0f0f0f, 0x3f3f3f3f, 0x0f0f0f0f, 0x3f3f3f3f));
     const __m128i top = _mm_and_si128(_mm_srli_epi32(_mm_shuffle_epi32(head, _MM_SHUFFLE(2, 2, 1, 1)), 2),
                                       _mm_set_epi32(0x30303030, 0, 0x30303030, 0));
     const __m512 sixes = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_or_si128(low, top)));
@@ -49,8 +49,8 @@ struct Q4K {
   static W unpack(const uint8_t* p) {
     const __m512i mask = _mm512_set1_epi8(15);
     const __m512i v0 = load(p + 16), v1 = load(p + 80);
-    return {{_mm512_and_si512(v0, mask), _mm512_and_si512(_mm512_srli_epi16(v0, 4), mask),
-             _mm512_and_si512(v1, mask), _mm512_and_si512(_mm512_srli_epi16(v1, 4), mask)},
+    return {{_mm512_and_si512(v0, mask), _mm512_and_si512(_mm512_srli_epi16(v0, 4), mask), _mm512_and_si512(v1, mask),
+             _mm512_and_si512(_mm512_srli_epi16(v1, 4), mask)},
             factors(p)};
   }
 

@@ -72,7 +72,8 @@ void rotate_interleaved(float* x, const float* cos, const float* sin, size_t hal
 void to_f16(const float* x, size_t n, uint16_t* y) {
   for (size_t i = 0; i < n; i += 16) {
     const __mmask16 mask = first(n - i);
-    _mm256_mask_storeu_epi16(y + i, mask, _mm512_cvtps_ph(_mm512_maskz_loadu_ps(mask, x + i), _MM_FROUND_TO_NEAREST_INT));
+    _mm256_mask_storeu_epi16(y + i, mask,
+                             _mm512_cvtps_ph(_mm512_maskz_loadu_ps(mask, x + i), _MM_FROUND_TO_NEAREST_INT));
   }
 }
 

@@ -45,8 +45,7 @@ class BrgemmPanel final : public PanelMultiply {
       size_t block = 0;
       while (kRowBlocks[block] > left) ++block;
       const size_t m = kRowBlocks[block];
-      KETTE_ASSIGN(const dnnl_brgemm* kernel,
-                   find({m, args.width, args.k, args.a_stride, args.c_stride, args.add}));
+      KETTE_ASSIGN(const dnnl_brgemm* kernel, find({m, args.width, args.k, args.a_stride, args.c_stride, args.add}));
       const dnnl_dim_t offsets[2] = {0, 0};
       if (dnnl_brgemm_set_hw_context(kernel) != dnnl_success ||
           dnnl_brgemm_execute(kernel, a, args.panel, offsets, c, args.scratch) != dnnl_success)
@@ -67,8 +66,7 @@ class BrgemmPanel final : public PanelMultiply {
     }
     const std::unique_lock lock(mutex_);
     if (const auto it = kernels_.find(shape); it != kernels_.end()) return it->second.get();
-    if (kernels_.size() >= kCacheCap)
-      return error(Code::kBudget, "more than {} generated matmul kernels", kCacheCap);
+    if (kernels_.size() >= kCacheCap) return error(Code::kBudget, "more than {} generated matmul kernels", kCacheCap);
     KETTE_ASSIGN(Brgemm made, generate(shape));
     return kernels_.emplace(shape, std::move(made)).first->second.get();
   }

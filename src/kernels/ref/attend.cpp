@@ -33,8 +33,7 @@ void attend(const AttendArgs& a) {
       }
       const float weight = expf(score - largest);
       sum += weight;
-      for (size_t d = 0; d < a.value_dim; ++d)
-        out[d] += weight * element(a.value, a.kv_type, t * a.value_stride + d);
+      for (size_t d = 0; d < a.value_dim; ++d) out[d] += weight * element(a.value, a.kv_type, t * a.value_stride + d);
     }
     if (a.largest != nullptr) {
       a.largest[row] = largest;

@@ -1,8 +1,9 @@
 // The operations around the matmuls as plain loops: their definition, and what runs on a CPU without AVX2.
+#include "kernels/ref/vector.h"
+
 #include <math.h>
 
 #include "base/float_types.h"
-#include "kernels/ref/vector.h"
 
 namespace kette::kernels::ref {
 namespace {
@@ -71,8 +72,7 @@ void pack_f32(const float* rows, size_t ld, size_t n_k, float* out, size_t width
 
 void pack_bf16(const float* rows, size_t ld, size_t n_k, uint16_t* out, size_t width) {
   for (size_t k = 0; k < n_k; ++k)
-    for (size_t row = 0; row < 16; ++row)
-      out[(k / 2 * width + row) * 2 + k % 2] = float_to_bf16(rows[row * ld + k]);
+    for (size_t row = 0; row < 16; ++row) out[(k / 2 * width + row) * 2 + k % 2] = float_to_bf16(rows[row * ld + k]);
 }
 
 }  // namespace
