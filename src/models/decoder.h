@@ -10,9 +10,17 @@
 namespace kette {
 
 struct DecoderParts {
-  size_t hidden_size;
-  size_t kv_heads, key_dim, value_dim;  // of the cache
-  size_t rotary_dim;
+  DecoderParts() = default;
+  explicit DecoderParts(const GqaSizes& s)
+      : hidden_size(s.hidden_size),
+        kv_heads(s.num_key_value_heads),
+        key_dim(s.head_dim),
+        value_dim(s.head_dim),
+        rotary_dim(s.head_dim) {}
+
+  size_t hidden_size = 0;
+  size_t kv_heads = 0, key_dim = 0, value_dim = 0;  // of the cache
+  size_t rotary_dim = 0;
   bool looks_ahead = false;  // the layer behind the last is a multi-token prediction module
   // Called for each layer in order, once the settings read before are known to be in order.
   std::function<nn::Attention(const std::string& prefix)> self_attn;            // "model.layers.3.self_attn"

@@ -32,21 +32,18 @@ Result<std::unique_ptr<Model>> bind_deepseek_decoder(Binder& b, const nn::Routin
           bind_swiglu(b, prefix + ".shared_experts", mla.hidden_size, shared * sizes.moe_intermediate_size);
     return m;
   };
-  return bind_decoder(
-      b, {
-             .hidden_size = mla.hidden_size,
-             .kv_heads = 1,  // all heads share the latent and the rotary key; values are made of the latent
-             .key_dim = mla.kv_lora_rank + mla.qk_rope_head_dim,
-             .value_dim = 0,
-             .rotary_dim = mla.qk_rope_head_dim,
-             .looks_ahead =
-                 b.has_tensor(fmt::format("model.layers.{}.eh_proj.weight", b.size("num_hidden_layers", 1, 1024))),
-             .self_attn = [&](const std::string& prefix) { return bind_mla(b, prefix, mla); },
-             .mlp = [&](const std::string& prefix, size_t layer) -> nn::FeedForward {
-               if (layer >= first_k_dense_replace && layer % moe_layer_freq == 0) return moe(prefix);
-               return bind_swiglu(b, prefix, mla.hidden_size, intermediate_size);
-             },
-         });
+  DecoderParts parts;
+  parts.hidden_size = mla.hidden_size;
+  parts.kv_heads = 1;  // all heads share the latent and the rotary key; values are made of the latent
+  parts.key_dim = mla.kv_lora_rank + mla.qk_rope_head_dim;
+  parts.rotary_dim = mla.qk_rope_head_dim;
+  parts.looks_ahead = b.has_tensor(fmt::format("model.layers.{}.eh_proj.weight", b.size("num_hidden_layers", 1, 1024)));
+  parts.self_attn = [&](const std::string& prefix) { return bind_mla(b, prefix, mla); };
+  parts.mlp = [&](const std::string& prefix, size_t layer) -> nn::FeedForward {
+    if (layer >= first_k_dense_replace && layer % moe_layer_freq == 0) return moe(prefix);
+    return bind_swiglu(b, prefix, mla.hidden_size, intermediate_size);
+  };
+  return bind_decoder(b, parts);
 }
 
 }  // namespace kette

@@ -23,19 +23,13 @@ Result<std::unique_ptr<Model>> bind_qwen2_moe(Binder& b) {
     m.shared_expert_gate = b.exact_linear(prefix + ".shared_expert_gate", 1, gqa.hidden_size);
     return m;
   };
-  return bind_decoder(
-      b, {
-             .hidden_size = gqa.hidden_size,
-             .kv_heads = gqa.num_key_value_heads,
-             .key_dim = gqa.head_dim,
-             .value_dim = gqa.head_dim,
-             .rotary_dim = gqa.head_dim,
-             .self_attn = [&](const std::string& prefix) { return bind_gqa(b, prefix, gqa, {.qkv_bias = Bias::kYes}); },
-             .mlp = [&](const std::string& prefix, size_t layer) -> nn::FeedForward {
-               if (sparse[layer]) return moe(prefix);
-               return bind_swiglu(b, prefix, gqa.hidden_size, intermediate_size);
-             },
-         });
+  DecoderParts parts(gqa);
+  parts.self_attn = [&](const std::string& prefix) { return bind_gqa(b, prefix, gqa, {.qkv_bias = Bias::kYes}); };
+  parts.mlp = [&](const std::string& prefix, size_t layer) -> nn::FeedForward {
+    if (sparse[layer]) return moe(prefix);
+    return bind_swiglu(b, prefix, gqa.hidden_size, intermediate_size);
+  };
+  return bind_decoder(b, parts);
 }
 
 }  // namespace kette

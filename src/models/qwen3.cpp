@@ -8,19 +8,12 @@ Result<std::unique_ptr<Model>> bind_qwen3(Binder& b) {
   const GqaSizes gqa = bind_gqa_sizes(b);
   const Bias bias = bind_attention_bias(b);
   const size_t intermediate_size = b.size("intermediate_size", 1, 1 << 20);
-  return bind_decoder(b, {
-                             .hidden_size = gqa.hidden_size,
-                             .kv_heads = gqa.num_key_value_heads,
-                             .key_dim = gqa.head_dim,
-                             .value_dim = gqa.head_dim,
-                             .rotary_dim = gqa.head_dim,
-                             .self_attn =
-                                 [&](const std::string& prefix) {
-                                   return bind_gqa(b, prefix, gqa, {bias, bias, QkNorm::kYes});
-                                 },
-                             .mlp = [&](const std::string& prefix,
-                                        size_t) { return bind_swiglu(b, prefix, gqa.hidden_size, intermediate_size); },
-                         });
+  DecoderParts parts(gqa);
+  parts.self_attn = [&](const std::string& prefix) { return bind_gqa(b, prefix, gqa, {bias, bias, QkNorm::kYes}); };
+  parts.mlp = [&](const std::string& prefix, size_t) {
+    return bind_swiglu(b, prefix, gqa.hidden_size, intermediate_size);
+  };
+  return bind_decoder(b, parts);
 }
 
 }  // namespace kette

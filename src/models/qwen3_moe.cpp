@@ -15,21 +15,13 @@ Result<std::unique_ptr<Model>> bind_qwen3_moe(Binder& b) {
                                .norm_topk_prob = b.boolean("norm_topk_prob", false)};
   const size_t intermediate_size = b.size("intermediate_size", 1, 1 << 20);
   const std::vector<bool> sparse = bind_sparse_layers(b);
-  return bind_decoder(b, {
-                             .hidden_size = gqa.hidden_size,
-                             .kv_heads = gqa.num_key_value_heads,
-                             .key_dim = gqa.head_dim,
-                             .value_dim = gqa.head_dim,
-                             .rotary_dim = gqa.head_dim,
-                             .self_attn =
-                                 [&](const std::string& prefix) {
-                                   return bind_gqa(b, prefix, gqa, {bias, bias, QkNorm::kYes});
-                                 },
-                             .mlp = [&](const std::string& prefix, size_t layer) -> nn::FeedForward {
-                               if (sparse[layer]) return bind_moe(b, prefix, sizes, routing);
-                               return bind_swiglu(b, prefix, gqa.hidden_size, intermediate_size);
-                             },
-                         });
+  DecoderParts parts(gqa);
+  parts.self_attn = [&](const std::string& prefix) { return bind_gqa(b, prefix, gqa, {bias, bias, QkNorm::kYes}); };
+  parts.mlp = [&](const std::string& prefix, size_t layer) -> nn::FeedForward {
+    if (sparse[layer]) return bind_moe(b, prefix, sizes, routing);
+    return bind_swiglu(b, prefix, gqa.hidden_size, intermediate_size);
+  };
+  return bind_decoder(b, parts);
 }
 
 }  // namespace kette
