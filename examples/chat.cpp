@@ -146,7 +146,7 @@ int main(int argc, char** argv) {
   std::optional<float> temperature;
   std::optional<std::uint64_t> seed;
   CLI::App app("Chat with a model in the terminal.");
-  app.add_option("-m,--model", options.model, "model file (GGUF)")->required();
+  app.add_option("-m,--model", options.model, "model: a GGUF file or a Hugging Face folder")->required();
   app.add_option("-p,--prompt", options.prompt, "ask this one question and end");
   app.add_option("-s,--system", options.system, "system message");
   app.add_option("-t,--temp", temperature,

@@ -114,7 +114,7 @@ int run(const Options& o) {
 int main(int argc, char** argv) {
   Options o;
   CLI::App app("Time prefill and decode of a model.");
-  app.add_option("model", o.model, "model file (GGUF)")->required();
+  app.add_option("model", o.model, "model: a GGUF file or a Hugging Face folder")->required();
   app.add_option("--prompt", o.prompt, "tokens of the prompt")->capture_default_str()->check(CLI::Range(0u, 1u << 24));
   app.add_option("--decode", o.decode, "tokens decoded after it, one by one")
       ->capture_default_str()

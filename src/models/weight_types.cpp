@@ -25,7 +25,7 @@ const Format* that_fits(const Format* format, uint64_t n) {
 
 Result<WeightTypes> WeightTypes::parse(std::string_view text) {
   WeightTypes types;
-  if (text.empty()) return types;
+  if (text.empty() || text == "as_stored") return types;
   if (text.find('=') == std::string_view::npos) {
     KETTE_ASSIGN(const Format* all, type_of(text));
     for (const Format*& format : types.formats_) format = all;

@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "base/usable_memory.h"
 #include "file/hf_directory.h"
+#include "file/printable.h"
 
 namespace kette {
 
@@ -49,7 +50,11 @@ Result<LoadedModel::Place> find_place(const OpenFile& open, const std::string& p
   const std::string directory = path.ends_with('/') ? path : path + "/";
   const OpenFile inside = [&open, directory](const std::string& name) { return open(directory + name); };
   if (inside("config.json").ok() || inside("tokenizer.json").ok()) return LoadedModel::Place{nullptr, path, inside};
-  return std::move(file).status();
+  const Status& status = file.status();
+  return Status(status.code(),
+                fmt::format("{}: no file that opens ({}), and no folder with config.json or tokenizer.json",
+                            printable(path, 200), status.message()),
+                status.os_code());
 }
 
 Result<Checkpoint> read_checkpoint(LoadedModel::Place place) {

@@ -289,6 +289,53 @@ class Sessions(unittest.TestCase):
         with self.assertRaises(kette.InvalidArgument):
             s.generate(PROMPT["ids"], speculation="lookup")
 
+    def test_closing_during_a_call(self):
+        def work(function, *args):
+            started.wait()
+            try:
+                function(*args)
+            except kette.Misuse:
+                pass  # closed before it began
+
+        for delay in (0, 0.001, 0.005):
+            started = threading.Event()
+            s = self.model.session()
+            tokenizer = kette.Tokenizer(TINY)
+            threads = [
+                threading.Thread(target=work, args=(tokenizer.tokenize, "chain of thought " * 40000)),
+                threading.Thread(target=work, args=(s.eval, PROMPT["ids"] * 10)),
+            ]
+            for thread in threads:
+                thread.start()
+            started.set()
+            time.sleep(delay)
+            tokenizer.close()  # freed inside their calls, they would crash
+            s.close()
+            for thread in threads:
+                thread.join()
+
+    def test_probe(self):
+        told = kette.probe(TINY)
+        self.assertEqual(told["architecture"], self.model.info["architecture"])
+        self.assertGreater(told["parameters"], 0)
+        self.assertIs(told["machine"]["architecture_supported"], True)
+        with self.assertRaises(kette.NotFound):
+            kette.probe("absent.gguf")
+
+    def test_nul_characters_are_refused(self):
+        for arguments in ({"path": f"{TINY}\0x"}, {"path": TINY, "weight_type": "q8_0\0x"}):
+            with self.subTest(**arguments), self.assertRaises(kette.InvalidArgument):
+                kette.Model(**arguments)
+        stored = kette.Model(TINY, weight_type="as_stored")
+        self.assertEqual(stored.info["weight_bytes"], self.model.info["weight_bytes"])
+
+    def test_closed_answers_say_so(self):
+        s = self.model.session()
+        answer = s.generate(PROMPT["ids"], 20, temperature=0, ignore_eos=True)
+        next(answer)
+        answer.close()
+        self.assertEqual(answer.finish_reason, "cancelled")
+
     def test_bad_options(self):
         s = self.model.session()
         for options in ({"seed": -1}, {"max_tokens": -1}, {"stop": "a\0b"}, {"top_p": 7.0}, {"temperature": -1.0}):
@@ -381,6 +428,12 @@ class Chats(unittest.TestCase):
         self.assertEqual(self.model.render_chat(messages), want + opener)
         self.assertEqual(self.model.render_chat(messages, add_generation_prompt=False), want)
         self.assertEqual(self.model.render_chat(messages, now="2026-01-02T03:04:05", unused=1), want + opener)
+        for now in ("2026-01-02", "2026-01-02T03:04:05.25Z", "2026-01-02T03:04:05+02:00"):
+            self.assertEqual(self.model.render_chat(messages, now=now), want + opener)
+        with self.assertRaises(kette.InvalidArgument):
+            self.model.render_chat(messages, now="yesterday")
+        with self.assertRaises(TypeError):
+            self.model.render_chat(messages[0])
         with kette.Tokenizer(DEMO) as t:
             self.assertEqual(t.render_chat(messages), want + opener)
         with self.assertRaises(kette.KetteError):
@@ -389,7 +442,9 @@ class Chats(unittest.TestCase):
     def test_conversation(self):
         exact = kette.Model(DEMO, threads=2, exact=True)
         s = exact.session(max_context=512)
-        first = s.chat("What is the capital of France?", max_tokens=30, temperature=0)
+        with self.assertRaisesRegex(TypeError, "temperature"):
+            s.chat("Hi", temprature=0)
+        first = s.chat("What is the capital of France?", max_tokens=30, temperature=0, enable_thinking=False)
         self.assertIn("Paris", first.text())
         self.assertEqual(first.finish_reason, "stop")
         self.assertEqual([m["role"] for m in s.messages], ["user", "assistant"])

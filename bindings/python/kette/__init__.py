@@ -31,7 +31,7 @@ from ._errors import (
     Unsupported,
 )
 from ._library import library_version
-from ._model import Model, Tokenizer
+from ._model import Model, Tokenizer, probe
 from ._session import Answer, Event, Session
 
 __version__ = "0.1.0"
@@ -64,4 +64,5 @@ __all__ = [
     "Tokenizer",
     "Unsupported",
     "library_version",
+    "probe",
 ]

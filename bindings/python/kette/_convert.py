@@ -5,6 +5,7 @@ import ctypes as c
 import datetime
 import json
 import operator
+import os
 from array import array
 from typing import Any, Iterable, Union
 
@@ -27,6 +28,18 @@ def utf8(text: Union[str, bytes]) -> bytes:
     if isinstance(text, (bytes, bytearray, memoryview)):
         return bytes(text)
     raise TypeError(f"text must be str or bytes, not {type(text).__name__}")
+
+
+def c_string(name: str, text: Union[str, bytes]) -> bytes:
+    """As utf8(), for C functions that take NUL for the end."""
+    data = utf8(text)
+    if b"\0" in data:
+        raise InvalidArgument(f"{name} has a NUL character")
+    return data
+
+
+def path(name: Any) -> bytes:
+    return c_string("the path", os.fsencode(name))
 
 
 def to_json(value: Any) -> bytes:
@@ -53,4 +66,11 @@ def integer(name: str, value: Any, low: int, high: int) -> int:
 
 
 def iso_time(now: Union[str, datetime.datetime]) -> bytes:
-    return utf8(now.isoformat(timespec="seconds") if isinstance(now, datetime.datetime) else now)
+    """YYYY-MM-DDTHH:MM:SS of the wall clock that is given, whatever its time zone."""
+    if isinstance(now, str):
+        text = now[:-1] + "+00:00" if now.endswith("Z") else now  # Python below 3.11 does not read Z
+        try:
+            now = datetime.datetime.fromisoformat(text)
+        except ValueError:
+            raise InvalidArgument(f"now is {now!r}, expected an ISO 8601 time") from None
+    return utf8(now.replace(tzinfo=None).isoformat(timespec="seconds"))

@@ -175,6 +175,7 @@ _FALLIBLE = {
     "runtime_new": (c.POINTER(RuntimeParams), _PP),
     "model_open": (_P, _TEXT, c.POINTER(ModelParams), _PP),
     "model_info": (_P, _PP),
+    "model_probe": (_P, _TEXT, c.POINTER(ModelParams), _PP),
     "tokenize": (_P, _TEXT, _SIZE, _U32, _TOKENS, _SIZE, _SIZE_P),
     "detokenize": (_P, _TOKENS, _SIZE, _U32, _P, _SIZE, _SIZE_P),
     "chat_new": (_P, _PP),
@@ -287,6 +288,11 @@ class Handle:
         self._pointer, self._free, self._pid = pointer, free, os.getpid()
 
     @property
+    def _as_parameter_(self) -> int:
+        # Given to a C function as it is, so that it lives until the function returns, whoever closes it meanwhile.
+        return self.pointer
+
+    @property
     def pointer(self) -> int:
         # Kette's threads don't live on in a forked child, and their locks may be held for ever.
         if os.getpid() != self._pid:
@@ -309,11 +315,12 @@ def make(name: str, free: Any, *args: Any) -> Handle:
 def take_bytes(name: str, *args: Any) -> bytes:
     """The bytes of the kette_buf that kette_<name> makes."""
     buf = make(name, lib.kette_buf_free, *args)
-    return c.string_at(lib.kette_buf_data(buf.pointer), lib.kette_buf_size(buf.pointer))
+    return c.string_at(lib.kette_buf_data(buf), lib.kette_buf_size(buf))
 
 
-def opened(handle: Optional[Handle], what: str) -> int:
-    """The pointer of an object that may have been closed."""
+def opened(handle: Optional[Handle], what: str) -> Handle:
+    """The handle of an object that may have been closed."""
     if handle is None:
         raise Misuse(f"the {what} is closed")
-    return handle.pointer
+    handle.pointer  # Forked is raised here: out of an argument's conversion ctypes would make it an ArgumentError
+    return handle

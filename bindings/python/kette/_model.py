@@ -42,7 +42,7 @@ Message = Mapping[str, Any]
 
 
 def make_chat(
-    model: int,
+    model: Handle,
     messages: Sequence[Message],
     tools: Optional[Sequence[Any]] = None,
     now: Union[str, "datetime.datetime", None] = None,
@@ -52,8 +52,10 @@ def make_chat(
     chat = make("chat_new", lib.kette_chat_free, model)
 
     def give(name: str, text: bytes) -> None:
-        call(name, chat.pointer, text, len(text))
+        call(name, chat, text, len(text))
 
+    if isinstance(messages, Mapping) or not isinstance(messages, Iterable):
+        raise TypeError(f"messages must be a list of messages, not {type(messages).__name__}")
     give("chat_add_json", convert.to_json(list(messages)))
     if tools is not None:
         give("chat_set_tools_json", convert.to_json(list(tools)))
@@ -90,14 +92,14 @@ class _Opened:
         params.progress = Progress(on_progress)
         run = make("runtime_new", lib.kette_runtime_unref, c.byref(runtime))
         try:
-            self._handle = make("model_open", lib.kette_model_unref, run.pointer, os.fsencode(path), c.byref(params))
+            self._handle = make("model_open", lib.kette_model_unref, run, convert.path(path), c.byref(params))
         finally:
             params.progress = Progress()
             if raised:
                 raise raised[0]
 
     @property
-    def _pointer(self) -> int:
+    def _pointer(self) -> Handle:
         return opened(self._handle, self._what)
 
     def close(self) -> None:
@@ -155,18 +157,21 @@ class _Opened:
     ) -> str:
         """The prompt that the model's chat template makes of messages as in OpenAI's API (a str: one of the user's).
 
-        now: the time that the template may see, ISO 8601. Further keywords become template variables, such as
+        now: the time that the template may see, a datetime or ISO 8601. Further keywords become template variables, such as
         enable_thinking=False.
         """
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
         chat = make_chat(self._pointer, messages, tools, now, variables)
         flags = 0 if add_generation_prompt else CHAT_NO_GENERATION_PROMPT
-        return take_bytes("chat_render", chat.pointer, flags).decode("utf-8", "replace")
+        return take_bytes("chat_render", chat, flags).decode("utf-8", "replace")
 
 
 class Tokenizer(_Opened):
-    """The vocabulary and chat template of a tokenizer.json, of a Hugging Face directory, or of a GGUF; no weights."""
+    """The vocabulary and chat template of a tokenizer.json, of a Hugging Face directory, or of a GGUF; no weights.
+
+    Beside a tokenizer.json, tokenizer_config.json and chat_template.jinja are read where they are there.
+    """
 
     _what = "tokenizer"
 
@@ -177,7 +182,7 @@ class Tokenizer(_Opened):
 class Model(_Opened):
     """A model file, opened. Several threads and any number of sessions may use it at once.
 
-    threads: 0 is the physical cores that this process may use. weight_type: None keeps weights as stored; "q8_0",
+    threads: 0 is the physical cores that this process may use. weight_type: None (or "as_stored") keeps weights; "q8_0",
     "q4_0" or "q4_k" encodes them while opening, "experts=q4_k,attention=q8_0" part by part.
     exact: float32 activations and KV cache, slowly. deterministic: one order of accumulation however many tokens go
     in at once. progress: called with bytes done and in total while loading; False stops, as does an exception.
@@ -202,13 +207,13 @@ class Model(_Opened):
         progress: Optional[Callable[[int, int], Any]] = None,
     ):
         runtime = RuntimeParams(n_threads=convert.integer("threads", threads, 0, 1024))
-        runtime.max_isa = convert.utf8(max_isa) if max_isa else None
+        runtime.max_isa = convert.c_string("max_isa", max_isa) if max_isa else None
         # Exact mode is deterministic, and excludes the flag of the faster one.
         params = ModelParams(flags=MODEL_EXACT if exact else MODEL_DETERMINISTIC if deterministic else 0)
-        params.weight_type = convert.utf8(weight_type) if weight_type else None
+        params.weight_type = convert.c_string("weight_type", weight_type) if weight_type else None
         params.memory_budget = convert.integer("memory_budget", memory_budget, 0, 2**64 - 1)
         params.plan_context = convert.integer("plan_context", plan_context, 0, 2**32 - 1)
-        params.pack_dir = os.fsencode(pack_dir) if pack_dir else None
+        params.pack_dir = convert.path(pack_dir) if pack_dir else None
         self._open(path, runtime, params, progress)
 
     @property
@@ -229,3 +234,14 @@ class Model(_Opened):
         )
         handle = make("session_new", lib.kette_session_free, self._pointer, c.byref(params))
         return Session(handle, copy.copy(self))  # a copy of its own: closing this model leaves the session as it is
+
+
+def probe(path: Path, weight_type: Optional[str] = None, context: int = 0) -> Dict[str, Any]:
+    """What the headers of a model's files say, without loading it: architecture, parameters, active_parameters, what it
+    takes in memory for each weight_type with a context of so many tokens (0: a session's default), and whether this
+    machine can run it."""
+    params = ModelParams(plan_context=convert.integer("context", context, 0, 2**32 - 1))
+    params.weight_type = convert.c_string("weight_type", weight_type) if weight_type else None
+    runtime = RuntimeParams(flags=RUNTIME_NO_THREADS)
+    run = make("runtime_new", lib.kette_runtime_unref, c.byref(runtime))
+    return json.loads(take_bytes("model_probe", run, convert.path(path), c.byref(params)))

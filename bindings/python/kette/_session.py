@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import ctypes as c
+import difflib
+import inspect
 import weakref
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
 
@@ -126,6 +128,9 @@ class Options:
             self.params.n_stop_tokens = len(ids)
 
 
+OPTION_NAMES = frozenset(inspect.signature(Options).parameters)
+
+
 class Answer:
     """An answer under way: iterate it for its events, or take text(). Leaving it early, or close(), ends it."""
 
@@ -206,6 +211,7 @@ class Answer:
     def close(self) -> None:
         """End the answer where it is. Harmless once it has ended."""
         if self.open:
+            self.finish_reason = "cancelled"
             self._end(bool(self._text))
             self._session._stop_work()
 
@@ -231,7 +237,7 @@ class Session:
         self.messages: List[Dict[str, Any]] = [dict(m) for m in messages]
 
     @property
-    def _pointer(self) -> int:
+    def _pointer(self) -> Handle:
         return opened(self._handle, "session")
 
     def _stop_work(self) -> None:
@@ -251,7 +257,7 @@ class Session:
     ) -> Answer:
         self._end_answer()
         lib.kette_cancel_reset(self._cancel.pointer)
-        options.params.cancel = self._cancel.pointer
+        options.params.cancel = self._cancel.pointer  # the session keeps it
         call(name, self._pointer, *args, c.byref(options.params))
         answer = Answer(self, ended)
         self._answer = weakref.ref(answer)
@@ -265,7 +271,7 @@ class Session:
 
         max_tokens: 0 is until the context is full. Sampling: temperature (0: greedy), top_p, top_k, min_p,
         repetition_penalty, presence_penalty, frequency_penalty, penalty_window, seed, logit_bias ({id: added}); what is
-        not given is the model's default. stop: a string or several, stop_tokens: ids; the answer ends before them.
+        not given is the model's default, without one temperature 1; the same seed (0 if not given) draws the same. stop: a string or several, stop_tokens: ids; the answer ends before them.
         ignore_eos: go on after the model ended its turn. show_special: control tokens appear in the text. speculation:
         who guesses tokens ahead, which changes no token: "mtp" (the model's multi-token prediction module),
         "prompt_lookup" (what followed earlier), "off", None ("mtp" where the model has it); max_draft: at a time.
@@ -290,16 +296,25 @@ class Session:
 
         messages: a str goes on with the conversation so far, a list of messages as in OpenAI's API takes its place.
         Question and answer are kept in .messages, unless it fails or is ended before its first token. tools, now,
-        variables: what the chat template sees, as in Model.render_chat.
+        variables: what the chat template sees, as in Model.render_chat; a keyword that is no option, such as
+        enable_thinking=False, is one of the variables too.
         """
+        seen = dict(variables or {})
+        for name in [n for n in options if n not in OPTION_NAMES]:
+            close = difflib.get_close_matches(name, OPTION_NAMES, 1, 0.8)
+            if close:
+                raise TypeError(f"chat() has no option {name!r}; did you mean {close[0]!r}?")
+            seen[name] = options.pop(name)
         chosen = Options(max_tokens=max_tokens, **options)
         self._end_answer()
         before = self.messages
         if isinstance(messages, str):
             asked = before + [{"role": "user", "content": messages}]
+        elif isinstance(messages, Mapping) or not isinstance(messages, Iterable):
+            raise TypeError(f"messages must be a str or a list of messages, not {type(messages).__name__}")
         else:
             asked = [dict(m) for m in messages]
-        prompt = make_chat(self._model._pointer, asked, tools, now, variables)
+        prompt = make_chat(self._model._pointer, asked, tools, now, seen)
 
         def ended(answer: Answer, came_to_something: bool) -> None:
             if self.messages is not asked:
@@ -309,7 +324,7 @@ class Session:
             else:
                 asked.append({"role": "assistant", "content": "".join(answer._text)})
 
-        answer = self._begin("session_begin_chat", prompt.pointer, options=chosen, ended=ended)
+        answer = self._begin("session_begin_chat", prompt, options=chosen, ended=ended)
         self.messages = asked
         return answer
 
@@ -359,7 +374,8 @@ class Session:
     def close(self) -> None:
         """Free the KV cache. Harmless a second time."""
         answer = self._answer() if self._answer is not None else None
-        if answer is not None:
+        if answer is not None and answer.open:
+            answer.finish_reason = "cancelled"
             answer._end(bool(answer._text))
         self._answer = None
         self._handle = None

@@ -207,7 +207,7 @@ KETTE_API void kette_cancel_unref(kette_cancel* cancel);
 #define KETTE_MODEL_DETERMINISTIC 8u /* one order of accumulation however many tokens go in at once */
 typedef struct kette_model_params {
   uint32_t struct_size, flags;
-  /* NULL: as stored. "q8_0", "q4_0" or "q4_k": matrices are encoded so while the model opens, the embedding and the
+  /* NULL or "as_stored": as stored. "q8_0", "q4_0" or "q4_k": matrices are encoded so while the model opens, the embedding and the
    * output matrix always to q8_0; norms, biases, routers and what would not get smaller stay. For each part its own:
    * "experts=q4_k,attention=q8_0,mlp=q8_0,embedding=q8_0,head=q8_0"; parts not named stay as stored. */
   const char* weight_type;
@@ -265,7 +265,9 @@ KETTE_API int64_t kette_model_get_i64(const kette_model* model, const char* key,
 #define KETTE_TOKENIZE_PARSE_SPECIAL 2u /* spellings of special tokens become those tokens; else they stay text */
 #define KETTE_DETOKENIZE_SKIP_SPECIAL 1u
 /* Writes up to `cap` tokens (bytes) and stores in *needed how many there are. More than `cap`:
- * KETTE_E_INVALID_ARGUMENT, nothing written, *needed set. cap = 0 with out = NULL asks for the size and is OK. */
+ * KETTE_E_INVALID_ARGUMENT, nothing written, *needed set. cap = 0 with out = NULL asks for the size and is OK.
+ * Any bytes can be tokenized. Vocabularies that lack some bytes have an unknown token, which then stands for them, as the
+ * model's own tokenizer has it (SmolLM2: most control characters and bytes that UTF-8 never has). */
 KETTE_API kette_status kette_tokenize(const kette_model* model, const char* text, size_t n, uint32_t flags,
                                       kette_token* out, size_t cap, size_t* needed, kette_error** err);
 KETTE_API kette_status kette_detokenize(const kette_model* model, const kette_token* tokens, size_t n, uint32_t flags,
