@@ -52,6 +52,8 @@ Status set_deepseek2(const Gguf& gguf, Config& config) {
   }
   // The layers of multi-token prediction are counted among the blocks.
   if (const auto extra = gguf.integer(key("nextn_predict_layers")); extra && *extra > 0) {
+    if (*extra > 1024)
+      return error(Code::kCorrupt, "{}: {}, expected at most 1024", key("nextn_predict_layers"), *extra);
     KETTE_ASSIGN(const int64_t blocks, config.integer("num_hidden_layers", *extra + 1, INT32_MAX));
     config.set("num_hidden_layers", blocks - *extra);
     config.set("num_nextn_predict_layers", *extra);

@@ -11,7 +11,7 @@
 namespace kette {
 namespace {
 
-constexpr uint64_t kMaxSettings = 16 << 20, kMaxText = 256 << 20;
+constexpr uint64_t kMaxSettings = 16 << 20;
 constexpr const char* kSingle = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
 

@@ -1,6 +1,7 @@
 // A directory as Hugging Face publishes models: settings, weights, and the texts that tokenizer and template read.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +23,9 @@ struct HfWeights {
 // `weights`: a .safetensors file or an index of several; empty: model.safetensors, else model.safetensors.index.json.
 Result<HfWeights> read_hf_weights(const OpenSibling& open, const std::string& weights,
                                   std::span<const SafetensorsType> types);
+
+// Bytes of a tokenizer.json or of an index at most.
+inline constexpr uint64_t kMaxText = 256 << 20;
 
 struct HfText {
   std::string tokenizer;         // tokenizer.json; empty if there is none

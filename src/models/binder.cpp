@@ -358,7 +358,8 @@ nn::Rope bind_yarn(Binder& b, nn::Rope rope, double theta) {
 }  // namespace
 
 nn::Rope bind_rope(Binder& b, size_t head_dim) {
-  b.require(!b.has("partial_rotary_factor"), "partial_rotary_factor: set, expected rotary over the whole head");
+  b.require(b.real("partial_rotary_factor", 0, 1e3, 1.0) == 1.0,
+            "partial_rotary_factor: expected 1, rotary over the whole head");
   const double theta = b.real("rope_theta", 1e-3, 1e12, 10000.0);
   nn::Rope rope{nn::rope_frequencies(head_dim, theta)};
   std::vector<float>& inv_freq = rope.inv_freq;

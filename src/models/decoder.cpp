@@ -3,6 +3,8 @@
 #include <array>
 #include <optional>
 
+#include "file/printable.h"
+
 namespace kette {
 namespace {
 
@@ -24,6 +26,9 @@ class Decoder final : public Model {
     const size_t vocab_size = b.size("vocab_size", 1, 1 << 24);
     const size_t layers = b.size("num_hidden_layers", 1, 1024);
     const float eps = bind_eps(b);
+    const std::string hidden_act = b.string("hidden_act", "silu");
+    b.require(hidden_act == "silu" || hidden_act == "swish",
+              fmt::format("hidden_act: {}, expected silu", printable(hidden_act)));
     KETTE_TRY(b.status());
 
     rope_ = bind_rope(b, parts.rotary_dim);
@@ -33,7 +38,8 @@ class Decoder final : public Model {
                               b.rms_norm(prefix + ".post_attention_layernorm", hidden_size, eps),
                               parts.self_attn(prefix + ".self_attn"), parts.mlp(prefix + ".mlp", i)};
     };
-    for (size_t i = 0; i < layers; ++i) layers_.push_back(bind_layer(fmt::format("model.layers.{}", i), i));
+    for (size_t i = 0; i < layers && b.status().ok(); ++i)
+      layers_.push_back(bind_layer(fmt::format("model.layers.{}", i), i));
     norm_ = b.rms_norm("model.norm", hidden_size, eps);
     lm_head_ = b.boolean("tie_word_embeddings", false) ? b.linear(embed_tokens_.weight)
                                                        : b.linear("lm_head", vocab_size, hidden_size);

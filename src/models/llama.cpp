@@ -4,7 +4,7 @@
 namespace kette {
 
 Result<std::unique_ptr<Model>> bind_llama(Binder& b) {
-  b.require(!b.boolean("mlp_bias", false), "mlp_bias: true, expected false");
+  b.require(!b.boolean("mlp_bias", b.has_tensor("model.layers.0.mlp.up_proj.bias")), "mlp_bias: true, expected false");
   const GqaSizes gqa = bind_gqa_sizes(b);
   const Bias bias = bind_attention_bias(b);
   const size_t intermediate_size = b.size("intermediate_size", 1, 1 << 20);

@@ -61,6 +61,8 @@ WeightTypes::Part WeightTypes::part_of(std::string_view name, bool tied) {
   if (name == "model.embed_tokens.weight") return tied ? kHead : kEmbedding;
   if (name == "lm_head.weight") return kHead;
   if (!name.starts_with("model.layers.") || has("norm.") || name.ends_with("gate.weight")) return kOther;
+  // Latent attention's maps of each head (GGUF) are bound as they are stored.
+  if (has(".k_b_proj.") || has(".v_b_proj.")) return kOther;
   if (has(".self_attn.")) return kAttention;
   if (has(".experts.")) return kExperts;
   return has(".mlp.") ? kMlp : kOther;

@@ -1,5 +1,6 @@
 #include "runtime/chat_prompt.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace kette {
@@ -7,7 +8,28 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// More than any message needs, and little enough to write out by recursion.
+constexpr size_t kMostDepth = 128;
+
+size_t depth_of(std::string_view json) {
+  size_t depth = 0, deepest = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < json.size(); ++i) {
+    if (quoted && json[i] == '\\')
+      ++i;
+    else if (json[i] == '"')
+      quoted = !quoted;
+    else if (!quoted && (json[i] == '[' || json[i] == '{'))
+      deepest = std::max(deepest, ++depth);
+    else if (!quoted && (json[i] == ']' || json[i] == '}') && depth > 0)
+      --depth;
+  }
+  return deepest;
+}
+
 Result<Json> parse(std::string_view text, std::string_view what) {
+  if (const size_t depth = depth_of(text); depth > kMostDepth)
+    return error(Code::kInvalidArgument, "{}: JSON nested {} deep, expected at most {}", what, depth, kMostDepth);
   Json json = Json::parse(text, nullptr, false);
   if (json.is_discarded()) return error(Code::kInvalidArgument, "{}: not valid JSON", what);
   return json;

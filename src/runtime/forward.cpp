@@ -60,6 +60,7 @@ Result<bool> Forward::run(std::optional<Clock::time_point> deadline, const Cance
       if (forward != nullptr) forward->drop();
     }
   } unless_kept{this};
+  under_way_ = true;
   points_.arm(deadline, cancel);
   nn::Step step(points_, runtime_.kernels, mode_, scratch_);
   for (bool first = true; part_ < parts(); ++part_, first = false) {

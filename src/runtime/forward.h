@@ -27,7 +27,11 @@ class Forward {
   void begin_further(int32_t next, nn::KvCache& kv, size_t position, float* logits);
   bool under_way() const { return under_way_; }
   size_t rows() const { return rows_; }  // of the pass begun last
-  void drop() { under_way_ = false; }
+  // The pass begun last then starts anew, should it be run again.
+  void drop() {
+    under_way_ = part_begun_ = false;
+    part_ = 0;
+  }
 
   // Work until done (true), the deadline passed (false), or the flag was set or something failed: then the pass is
   // dropped. Gets at least one piece further, however near the deadline is.
@@ -39,7 +43,9 @@ class Forward {
   // Called after the embedding (0) and after each layer (1 ...) with the hidden states, [rows][hidden_size].
   void observe(std::function<void(size_t part, const nn::Tensor& x)> observer) { observer_ = std::move(observer); }
 
-  size_t scratch_bytes() const { return scratch_.bytes() + (x_.size() + cos_.size() + sin_.size()) * sizeof(float); }
+  size_t scratch_bytes() const {
+    return scratch_.bytes() + (ahead_.size() + x_.size() + cos_.size() + sin_.size()) * sizeof(float);
+  }
 
  private:
   enum class Pass { kMain, kAhead, kFurther };

@@ -240,6 +240,9 @@ Status LoadedModel::load_hf_text(const Source* tokenizer, const OpenFile& beside
   const OpenSibling none = [](const std::string& name) { return error(Code::kNotFound, "{}: no directory", name); };
   KETTE_ASSIGN(HfText text, read_hf_text(beside ? OpenSibling(beside) : none));
   if (tokenizer != nullptr) {
+    if (tokenizer->size() > kMaxText)
+      return error(Code::kBudget, "{:.200}: {} bytes, expected a tokenizer.json of at most {}", name_,
+                   tokenizer->size(), kMaxText);
     text.tokenizer.resize(tokenizer->size());
     KETTE_TRY(tokenizer->read_at(0, std::as_writable_bytes(std::span(text.tokenizer))));
   }

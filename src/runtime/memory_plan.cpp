@@ -146,6 +146,7 @@ bool is_table(std::string_view name) { return name == "model.rope_freqs.weight" 
 bool is_read(const Checkpoint& checkpoint, const CheckpointTensor& tensor) {
   const uint64_t layers = layers_of(checkpoint);
   const std::optional<uint64_t> layer = layer_of(tensor);
+  if (tensor.name == "lm_head.weight" && is_tied(checkpoint)) return false;
   return !layer || *layer < layers || (*layer == layers && looks_ahead(checkpoint));
 }
 

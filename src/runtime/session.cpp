@@ -284,6 +284,10 @@ void Session::draft(Token chosen, size_t standing) {
   size_t most = a.governor.allows() ? std::min<size_t>(a.options.max_draft, capacity() - length() - 1) : 0;
   if (a.options.max_tokens > 0) most = std::min<size_t>(most, a.options.max_tokens - a.generated - 1);
   tokens_.push_back(chosen);  // to be seen, though it is not evaluated yet
+  struct Unsay {
+    std::vector<Token>* tokens;
+    ~Unsay() { tokens->pop_back(); }
+  } unsay{&tokens_};
   if (a.options.speculation == Speculation::kLookAhead) {
     a.most = most;
     a.looking_ahead = true;
@@ -294,7 +298,6 @@ void Session::draft(Token chosen, size_t standing) {
     a.pending.insert(a.pending.end(), guesses.begin(), guesses.end());
     a.drafted = guesses.size();
   }
-  tokens_.pop_back();
 }
 
 // The module guesses one token after another, each from its own state of the one before.

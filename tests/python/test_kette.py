@@ -322,6 +322,25 @@ class Sessions(unittest.TestCase):
         with self.assertRaises(kette.NotFound):
             kette.probe("absent.gguf")
 
+    def test_settings_that_change_numbers(self):
+        checkpoint = golden("models/qwen3/hf")
+        for change, opens in (
+            ({"hidden_act": "gelu"}, False),
+            ({"hidden_act": "swish"}, True),
+            ({"partial_rotary_factor": 0.5}, False),
+            ({"partial_rotary_factor": 1.0}, True),
+        ):
+            with self.subTest(**change), tempfile.TemporaryDirectory() as folder:
+                for file in checkpoint.iterdir():
+                    (pathlib.Path(folder) / file.name).write_bytes(file.read_bytes())
+                config = json.loads((checkpoint / "config.json").read_text())
+                (pathlib.Path(folder) / "config.json").write_text(json.dumps({**config, **change}))
+                if opens:
+                    kette.Model(folder).close()
+                else:
+                    with self.assertRaises(kette.CorruptError):
+                        kette.Model(folder)
+
     def test_nul_characters_are_refused(self):
         for arguments in ({"path": f"{TINY}\0x"}, {"path": TINY, "weight_type": "q8_0\0x"}):
             with self.subTest(**arguments), self.assertRaises(kette.InvalidArgument):
@@ -432,6 +451,11 @@ class Chats(unittest.TestCase):
             self.assertEqual(self.model.render_chat(messages, now=now), want + opener)
         with self.assertRaises(kette.InvalidArgument):
             self.model.render_chat(messages, now="yesterday")
+        deep = 5
+        for _ in range(200):
+            deep = [deep]
+        with self.assertRaisesRegex(kette.InvalidArgument, "nested"):
+            self.model.render_chat([{"role": "user", "content": deep}])
         with self.assertRaises(TypeError):
             self.model.render_chat(messages[0])
         with kette.Tokenizer(DEMO) as t:
