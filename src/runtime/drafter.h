@@ -18,6 +18,8 @@ std::span<const Token> look_up(std::span<const Token> sequence, size_t most);
 class DraftGovernor {
  public:
   bool allows() const { return rest_ == 0; }
+  // It has been tried and did not pay.
+  bool gave_up() const { return next_rest_ > kFirstRest; }
   // A step took this long, had `drafted` guesses in it and brought `chosen` tokens.
   void record(size_t drafted, size_t chosen, uint64_t microseconds);
 

@@ -280,6 +280,9 @@ void Session::draft(Token chosen, size_t standing) {
   a.pending.assign(1, chosen);
   a.evaluated = 0;
   a.drafted = 0;
+  // The module would have to follow, at a cost, where it only rests: it is let go for the rest of the answer.
+  if (a.options.speculation == Speculation::kLookAhead && a.governor.gave_up())
+    a.options.speculation = Speculation::kOff;
   if (a.options.speculation == Speculation::kOff) return;
   size_t most = a.governor.allows() ? std::min<size_t>(a.options.max_draft, capacity() - length() - 1) : 0;
   if (a.options.max_tokens > 0) most = std::min<size_t>(most, a.options.max_tokens - a.generated - 1);
@@ -315,6 +318,7 @@ Result<bool> Session::look_ahead(std::optional<Clock::time_point> deadline) {
     forward_.begin_further(guess, kv_, length() + a.drafted - 1, logits_.data());
   }
   a.looking_ahead = false;
+  if (a.most == 0) a.step_began = Clock::now();  // a plain step does without the module
   return true;
 }
 
