@@ -30,8 +30,7 @@ struct GenerateOptions {
   std::vector<std::string> stop;
   std::vector<Token> stop_tokens;
   Speculation speculation = Speculation::kAuto;
-  uint32_t max_draft =
-      0;  // guesses at a time, at most Session::kMaxDraft; 0: 4, or 1 by the module, which was made for 1
+  uint32_t max_draft = 0;  // guesses at a time, at most Session::kMaxDraft; 0: 4, or 1 by the module, made for 1
   std::shared_ptr<const CancelFlag> cancel;
 };
 
