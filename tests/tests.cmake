@@ -4,13 +4,14 @@
 function(kette_unpack_goldens variable)
   set(folder "${PROJECT_BINARY_DIR}/goldens")
   foreach(root IN ITEMS "${KETTE_SHARED}/goldens" "${KETTE_GOLDEN_DIR}")
-    file(GLOB packed CONFIGURE_DEPENDS "${root}/tokenizer/*.gz")
+    file(GLOB packed CONFIGURE_DEPENDS "${root}/tokenizer/*.gz" "${root}/tokenizer/*.xz")
     foreach(file IN LISTS packed)
       cmake_path(GET file STEM LAST_ONLY name)
       if("${file}" IS_NEWER_THAN "${folder}/${name}")
         file(MAKE_DIRECTORY "${folder}")
         execute_process(COMMAND_ERROR_IS_FATAL ANY COMMAND "${Python3_EXECUTABLE}" -c
-          "import gzip, sys; open(sys.argv[2], 'wb').write(gzip.open(sys.argv[1]).read())" "${file}" "${folder}/${name}")
+          "import gzip, lzma, sys; unpack = lzma if sys.argv[1].endswith('xz') else gzip; open(sys.argv[2], 'wb').write(unpack.open(sys.argv[1]).read())"
+          "${file}" "${folder}/${name}")
       endif()
     endforeach()
   endforeach()
