@@ -37,7 +37,7 @@ class ThinkingWatch {
 
  private:
   bool loops() const;
-  bool long_enough(uint32_t period, uint32_t tokens) const;
+  bool long_enough(uint32_t period, uint64_t tokens) const;
 
   ThinkingLimits limits_;
   uint64_t count_ = 0;

@@ -33,6 +33,10 @@ struct ToolDialect {
   std::unique_ptr<ToolReader> (*reader)();
 };
 
+#define KETTE_TOOL_DIALECT(name) extern const ToolDialect tool_dialect_##name;
+#include "chat/tool_dialects.inc"
+#undef KETTE_TOOL_DIALECT
+
 // All of them, in the order in which a template is tried.
 std::span<const ToolDialect* const> tool_dialects();
 
