@@ -1,11 +1,11 @@
 // The bytes of an answer, as they stream -> reasoning, text and tool calls.
 //
 // Thoughts. An opening tag counts where the answer begins (white space before it is dropped), whatever the prompt's
-// end was: a model may repeat the tag that the prompt has, and may think though it was told not to. Later ones are
+// end was, spelled or as a control token: a model may repeat the tag that the prompt has, and may think though it was told not to. Later ones are
 // text. A closing tag counts inside a thought alone. Newlines right after the opening tag, and right before and after
 // the closing one, belong to the tags, also to those in the prompt: as in Qwen3's own template and model card
-// (strip("\n") of the thought, lstrip("\n") of the text). SGLang strips all white space there, vLLM nothing. Other
-// white space stays. A thought that is never closed is reasoning to its last byte.
+// (strip("\n") of the thought, lstrip("\n") of the text). SGLang strips all white space there, though less where it
+// streams; vLLM strips nothing. Other white space stays. A thought that is never closed is reasoning to its last byte.
 //
 // Tool calls. They are looked for behind the thought alone, by the exact spelling of their markers, whether those come
 // as control tokens or are spelled. Newlines right before a call's opening marker and after its closing one belong to

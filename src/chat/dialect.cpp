@@ -127,6 +127,13 @@ Thinking probe_thinking(Prober& probe) {
   return {};
 }
 
+std::string probe_answer_begin(Prober& probe, const Thinking& thinking) {
+  const std::string asked = probe.text(Json::array({user()}), false), prompt = probe.text(Json::array({user()}), true);
+  std::string begin = prompt.substr(common(asked, prompt));
+  if (thinking.known()) begin.resize(std::min({begin.size(), begin.find(thinking.open), begin.find(thinking.close)}));
+  return begin;
+}
+
 // How one message with calls may look.
 struct Style {
   bool content_null, arguments_as_text;
@@ -195,6 +202,7 @@ Dialect Dialect::of(const ChatTemplate& chat_template, std::string_view bos_toke
   Dialect dialect;
   dialect.thinking = probe_thinking(probe);
   if (dialect.thinking.known()) dialect.history = probe_history(probe, dialect.thinking);
+  dialect.answer_begin = probe_answer_begin(probe, dialect.thinking);
   const std::string answered = probe.text(Json::array({user(), assistant(kAnswer)}), false);
   if (const size_t at = answered.rfind(kAnswer); at != std::string::npos)
     dialect.turn_end = answered.substr(at + kAnswer.size());
@@ -203,9 +211,10 @@ Dialect Dialect::of(const ChatTemplate& chat_template, std::string_view bos_toke
   return dialect;
 }
 
-bool Dialect::is_marker(std::string_view spelling) const {
+bool Dialect::is_marker(std::string_view spelling, bool calls) const {
   if (thinking.known() && (spelling == thinking.open || spelling == thinking.close)) return true;
-  return tools != nullptr && std::find(tools->markers.begin(), tools->markers.end(), spelling) != tools->markers.end();
+  return calls && tools != nullptr &&
+         std::find(tools->markers.begin(), tools->markers.end(), spelling) != tools->markers.end();
 }
 
 }  // namespace kette

@@ -58,13 +58,14 @@ struct Dialect {
   ThoughtHistory history;
   const ToolDialect* tools = nullptr;  // nullptr: the template writes no tool calls that Kette can read
   ToolHistory tool_history;
+  std::string answer_begin;  // what the template writes before an answer, tags left out: "<|im_start|>assistant\n"
   std::string turn_end;  // what the template writes after an answer, without the white space behind it: "<|im_end|>"
 
   // Probes the template. A template that refuses a probe is one that lacks what was probed: never an error.
   static Dialect of(const ChatTemplate& chat_template, std::string_view bos_token, std::string_view eos_token);
 
   // Is this the spelling of a tag or marker that AnswerParser has to see, though it may be a control token?
-  bool is_marker(std::string_view spelling) const;
+  bool is_marker(std::string_view spelling, bool calls = true) const;
 };
 
 struct PreparedPrompt {
@@ -76,6 +77,7 @@ struct PreparedPrompt {
 using RenderWith = std::function<Result<RenderedChat>(std::string_view variables_json)>;
 
 // The prompt (generation prompt included by `render`) with thinking as wanted. What is appended is literal.
+// Nothing is appended where the template begins no answer, as R1's does not behind the results of tools.
 // kUnsupported: thinking is wanted and the template has no way to it. Off is always possible where there is none.
 Result<PreparedPrompt> prepare(const Dialect& dialect, ThinkingSetting setting, const RenderWith& render);
 

@@ -30,10 +30,15 @@ void JsonCall::open_value(char c, AnswerSink& out) {
   in_value_ = true;
   value_.clear();
   member_ = Member::kOther;
-  if (key_ == "name" && name_.empty() && c == '"') member_ = Member::kName;
-  if ((key_ == "arguments" || key_ == "parameters") && !has_arguments_ && (!bare_ || c == '{')) {
+  const bool name = key_ == "name", arguments = key_ == "arguments" || key_ == "parameters";
+  if (bare_ && !begun_) {
+    const bool known = (name && c == '"') || (arguments && c == '{') || key_ == "type" || key_ == "id";
+    refused_ = refused_ || !known;
+  }
+  if (name && name_.empty() && c == '"') member_ = Member::kName;
+  if (arguments && !has_arguments_) {
     member_ = Member::kArguments;
-    if (!begun_ && !name_.empty()) begin(out);
+    if (!begun_ && !refused_ && !name_.empty()) begin(out);
   }
 }
 
@@ -58,6 +63,7 @@ JsonCall::Step JsonCall::push(char c, AnswerSink& out) {
   if (was_key && scan_.in_key()) key_ += c;
   if (in_value_ && was_number && !scan_.in_number()) close_value(out);  // before this byte
   if (opens) open_value(c, out);
+  if (refused_) return Step::kNotACall;
   if (in_value_) {
     if (member_ == Member::kName) value_ += c;
     if (member_ == Member::kArguments) begun_ ? out.arguments({&c, 1}) : void(arguments_ += c);

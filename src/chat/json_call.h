@@ -11,7 +11,8 @@ namespace kette {
 
 class JsonCall {
  public:
-  // bare: nothing but the object says that it is a call; so it has to have a name and an object of arguments.
+  // bare: nothing but the object says that it is a call; so it has to have a name and an object of arguments, and
+  // before they are there no other members than a call's "type" and "id".
   explicit JsonCall(bool bare) : bare_(bare) {}
 
   enum class Step : uint8_t {
@@ -40,6 +41,7 @@ class JsonCall {
   std::string held_, key_, value_, name_, arguments_;
   Member member_ = Member::kOther;
   bool in_value_ = false;
+  bool refused_ = false;        // bare: it is no call
   bool has_arguments_ = false;  // complete
   bool begun_ = false, ended_ = false;
 };

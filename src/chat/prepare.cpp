@@ -53,8 +53,9 @@ Result<PreparedPrompt> prepare(const Dialect& dialect, ThinkingSetting setting, 
   KETTE_ASSIGN(RenderedChat prompt, render(variables));
   AnswerStart start = start_of(prompt, thinking);
   if (thinking.control == ThinkingControl::kPrefill) {
-    if (on && start == AnswerStart::kBeforeThought) append(prompt, thinking.opening());
-    if (off && start != AnswerStart::kAfterThought) append_empty_thought(prompt, thinking, start);
+    const bool begins = start != AnswerStart::kBeforeThought || literal_end(prompt).ends_with(dialect.answer_begin);
+    if (on && begins && start == AnswerStart::kBeforeThought) append(prompt, thinking.opening());
+    if (off && begins && start != AnswerStart::kAfterThought) append_empty_thought(prompt, thinking, start);
     if (setting != ThinkingSetting::kDefault) start = start_of(prompt, thinking);
   }
   return PreparedPrompt{std::move(prompt), start};

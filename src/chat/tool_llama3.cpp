@@ -1,6 +1,7 @@
 // {"name": "f", "parameters": {"a": 1}}
 // as the whole message, or behind <|python_tag|>; several with a semicolon or white space between them. Llama 3.1, 3.2.
-// The object is held back until it is a call for sure: a name, and an object of parameters begun.
+// The object is held back until it is a call for sure, a name and an object of parameters begun, or for sure none: a
+// member that calls have not. So an answer in JSON streams.
 #include <array>
 
 #include "chat/json_call.h"

@@ -279,6 +279,18 @@ TEST_CASE("pieces come as early as they can") {
   CHECK(push("x") == "[text x]");
 }
 
+TEST_CASE("an answer in JSON streams as soon as it is no call of Llama's") {
+  for (const char* begin : {"{\"answer\": ", "{\"name\": \"Bob\", \"age\": ", "{\"name\": 1", "{\"parameters\": [",
+                            "{]", "{\"type\": tr_"}) {
+    CAPTURE(begin);
+    AnswerParser parser(dialect_of("llama3"), kBefore, true);
+    std::vector<AnswerPiece> pieces;
+    parser.push(begin, false, pieces);
+    parser.push("5", false, pieces);
+    CHECK(line(pieces) == "[text " + std::string(begin) + "5]");
+  }
+}
+
 TEST_CASE("every golden conversation, as an answer, is the same in any cuts") {
   size_t answers = 0, calls = 0;
   for (const auto& root : test::golden_roots()) {

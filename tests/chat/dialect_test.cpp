@@ -89,7 +89,7 @@ std::string describe(const Dialect& d) {
     if (d.tool_history.several) all += " several";
     all += "; ";
   }
-  return all + d.turn_end;
+  return all + d.answer_begin + "..." + d.turn_end;
 }
 
 std::string prompt_of(const ChatTemplate& chat_template, const Dialect& dialect, ThinkingSetting setting,
@@ -113,19 +113,20 @@ std::string prompt_of(const ChatTemplate& chat_template, const Dialect& dialect,
 TEST_CASE("golden templates") {
   const std::map<std::string, std::string> kExpected = {
       {"deepseek_r1_distill",
-       "<think></think> in prefill drops_spelled drops_field; deepseek_v3 text null several; <｜end▁of▁sentence｜>"},
-      {"deepseek_v3", "deepseek_v3 text null several; <｜end▁of▁sentence｜>"},
+       "<think></think> in prefill drops_spelled drops_field; deepseek_v3 text null several; "
+       "<｜Assistant｜>...<｜end▁of▁sentence｜>"},
+      {"deepseek_v3", "deepseek_v3 text null several; <｜Assistant｜>...<｜end▁of▁sentence｜>"},
       {"deepseek_v3_1",
        "<think></think> after variable thinking drops_spelled drops_field; deepseek_v3_1 text null empty several; "
-       "<｜end▁of▁sentence｜>"},
-      {"llama3_1_instruct", "llama3 object null empty; <|eot_id|>"},
-      {"llama3_2_instruct", "llama3 object null empty; <|eot_id|>"},
-      {"llama3_simple", "<|eot_id|>"},
-      {"qwen2_5", "hermes object null empty several; <|im_end|>"},
+       "<｜Assistant｜>...<｜end▁of▁sentence｜>"},
+      {"llama3_1_instruct", "llama3 object null empty; <|start_header_id|>assistant<|end_header_id|>\n\n...<|eot_id|>"},
+      {"llama3_2_instruct", "llama3 object null empty; <|start_header_id|>assistant<|end_header_id|>\n\n...<|eot_id|>"},
+      {"llama3_simple", "<|start_header_id|>assistant<|end_header_id|>\n\n...<|eot_id|>"},
+      {"qwen2_5", "hermes object null empty several; <|im_start|>assistant\n...<|im_end|>"},
       {"qwen3",
        "<think></think> before variable enable_thinking drops_spelled reads_field drops_field; hermes object text "
        "empty "
-       "several; <|im_end|>"},
+       "several; <|im_start|>assistant\n...<|im_end|>"},
   };
   size_t seen = 0;
   for (const std::string& key : golden_keys()) {
@@ -139,21 +140,21 @@ TEST_CASE("golden templates") {
 
 TEST_CASE("templates of other habits") {
   const auto found = [](const char* source) { return describe(Dialect::of(compile(source), "<s>", "</s>")); };
-  CHECK(found(kChatMl) == "<|im_end|>");  // SmolLM2
-  CHECK(found(kOpens) == "<think></think> in prefill drops_spelled drops_field; <|im_end|>");
-  CHECK(found(kDrops) == "<think></think> before prefill drops_spelled drops_field; ");
-  CHECK(found(kCloses) == "<think></think> after drops_field; ");
+  CHECK(found(kChatMl) == "<|im_start|>assistant\n...<|im_end|>");  // SmolLM2
+  CHECK(found(kOpens) == "<think></think> in prefill drops_spelled drops_field; <|im_start|>assistant\n...<|im_end|>");
+  CHECK(found(kDrops) == "<think></think> before prefill drops_spelled drops_field; <assistant>...");
+  CHECK(found(kCloses) == "<think></think> after drops_field; <assistant>...");
   // Words of tags and calls that the template says to the model, and does nothing with, are not believed.
   CHECK(found("{{ 'Think in <think></think>. enable_thinking. <tool_call>{\"name\": \"f\", \"arguments\": "
               "{}}</tool_call>' }}"
-              "{% for m in messages %}{{ m.role + m.content }}{% endfor %}") == "");
-  CHECK(found("{{ messages | tojson }}") == "\"}]");
-  CHECK(found("{{ raise_exception('no') }}") == "");
-  CHECK(found("{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}") == "");
+              "{% for m in messages %}{{ m.role + m.content }}{% endfor %}") == "...");
+  CHECK(found("{{ messages | tojson }}") == "...\"}]");
+  CHECK(found("{{ raise_exception('no') }}") == "...");
+  CHECK(found("{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}") == "...");
   // Members the other way round, and calls behind the content.
   CHECK(found("{% for m in messages %}[{{ m.content }}{% for c in m.tool_calls or [] %}<tool_call>{\"arguments\": "
               "{{ c.function.arguments | tojson }}, \"name\": \"{{ c.function.name }}\"}</tool_call>{% endfor %}]{% "
-              "endfor %}") == "hermes object null empty several; ]");
+              "endfor %}") == "hermes object null empty several; ...]");
 }
 
 TEST_CASE("a template writes calls as the frame of its dialect says, and reading them gives the calls") {
@@ -262,6 +263,18 @@ TEST_CASE("a prompt that ends with a message's own words") {
   }
 }
 
+TEST_CASE("where a template begins no answer, nothing is added") {
+  const ChatTemplate chat_template = compile(Golden("deepseek_r1_distill").source);
+  const Dialect dialect = Dialect::of(chat_template, "", "");
+  const std::string messages = R"([{"role": "user", "content": "x"}, {"role": "tool", "content": "21"}])";
+  for (const auto setting : {ThinkingSetting::kDefault, ThinkingSetting::kOn, ThinkingSetting::kOff}) {
+    AnswerStart start = AnswerStart::kInThought;
+    CHECK(prompt_of(chat_template, dialect, setting, messages, start)
+              .ends_with("21<｜tool▁output▁end｜><｜tool▁outputs▁end｜>"));
+    CHECK(start == AnswerStart::kBeforeThought);
+  }
+}
+
 TEST_CASE("a failed rendering is the caller's to see") {
   const auto prepared = prepare(Dialect(), ThinkingSetting::kOff, [](std::string_view) -> Result<RenderedChat> {
     return error(Code::kInvalidArgument, "no roles");
@@ -276,6 +289,8 @@ TEST_CASE("markers that may be control tokens") {
        {"<think>", "</think>", "<｜tool▁calls▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"})
     CHECK(dialect.is_marker(spelling));
   CHECK_FALSE(dialect.is_marker("<｜end▁of▁sentence｜>"));
+  CHECK_FALSE(dialect.is_marker("<｜tool▁sep｜>", false));
+  CHECK(dialect.is_marker("<think>", false));
   CHECK_FALSE(Dialect().is_marker(""));
   CHECK(test::dialect_of("llama3").is_marker("<|python_tag|>"));
 }
