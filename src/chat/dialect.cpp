@@ -141,10 +141,10 @@ struct Style {
 
 // What the template writes for a message with so many calls, without what stands before every answer.
 std::string written(Prober& probe, Style style, int calls) {
-  const Json arguments = {{"city", "Rome"}};
+  const Json arguments = Json::object({{"city", "Rome"}});
   Json message = {{"role", "assistant"}, {"content", style.content_null ? Json() : Json("")}};
   for (int i = 0; i < calls; ++i) {
-    Json function = {{"name", kFunction}};
+    Json function = Json::object({{"name", kFunction}});
     function["arguments"] = style.arguments_as_text ? Json(arguments.dump()) : arguments;
     message["tool_calls"].push_back(
         {{"id", fmt::format("call_{}", i)}, {"type", "function"}, {"function", std::move(function)}});
@@ -172,7 +172,7 @@ bool reads(const ToolDialect& dialect, std::string_view text, int calls) {
     if (piece.kind == AnswerPiece::Kind::kToolName && piece.text != kFunction) return false;
     if (piece.kind == AnswerPiece::Kind::kToolArguments) arguments += piece.text;
     if (piece.kind != AnswerPiece::Kind::kToolEnd) continue;
-    if (piece.malformed || Json::parse(arguments, nullptr, false) != Json({{"city", "Rome"}})) return false;
+    if (piece.malformed || Json::parse(arguments, nullptr, false) != Json::object({{"city", "Rome"}})) return false;
     arguments.clear();
     ++ended;
   }
