@@ -24,6 +24,11 @@ def main():
         cases = json.loads(path.with_suffix(".json").read_text())["cases"]
         put("chat_template", path.stem, path.read_bytes())
         put("chat_template", path.stem + ".messages", path.read_bytes() + b"\0" + json.dumps(cases[-1]["messages"]).encode())
+        tools = {"qwen": 1, "llama": 2, "deepseek_v3_1": 4, "deepseek": 3}
+        dialect = next(number for prefix, number in tools.items() if path.stem.startswith(prefix))
+        for i, case in enumerate(case for case in cases if "rendered" in case and "tools" in case["kwargs"]):
+            for start in (0, 10) if i % 4 == 0 else ():
+                put("answer_parser", f"{path.stem}.{i}.{start}", bytes([dialect + start]) + case["rendered"][-900:].encode())
     for path in GOLDEN.glob("tokenizer/*.golden.json"):
         for i, item in enumerate(json.loads(path.read_text())["encode"][::8]):
             put("tokenizer", f"{path.stem}.{i}", bytes([i % 8]) + item["text"].encode("utf-8", "surrogatepass"))
