@@ -13,8 +13,6 @@
 
 namespace kette {
 
-class StackAutomaton;
-
 // A grammar over one vocabulary: what its matchers share. Thread-safe: states and masks that one matcher has found are
 // found by all, behind a mutex that a call takes once.
 class Constraint {
@@ -27,14 +25,15 @@ class Constraint {
 
  private:
   friend class GrammarMatcher;
+  struct States;
   Constraint(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const TokenIndex> tokens);
-  std::shared_ptr<StackAutomaton> automaton() const;
+  std::shared_ptr<States> states() const;
 
   std::shared_ptr<const Grammar> grammar_;
   std::shared_ptr<const TokenIndex> tokens_;
   mutable std::mutex mutex_;
-  // For new matchers. Once it has grown large they get a fresh one; the old one ends with its last matcher.
-  mutable std::shared_ptr<StackAutomaton> automaton_;
+  // For new matchers. Once they have grown large there are fresh ones; the old ones end with their last matcher.
+  mutable std::shared_ptr<States> states_;
 };
 
 // One generation's place in the grammar. Copying costs a counter: who guesses ahead keeps a copy to go back to. One thread
@@ -59,8 +58,8 @@ class GrammarMatcher {
 
  private:
   std::shared_ptr<const Constraint> constraint_;
-  std::shared_ptr<StackAutomaton> automaton_;
-  uint32_t state_ = 0;  // of the automaton
+  std::shared_ptr<Constraint::States> states_;
+  uint32_t state_ = 0;
 };
 
 }  // namespace kette

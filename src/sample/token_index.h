@@ -45,9 +45,14 @@ class TokenIndex {
   };
   std::span<const Slice> slices() const { return slices_; }
 
+  size_t longest() const { return longest_; }  // bytes of a token
+
  private:
   TokenIndex() = default;
+  void add_slice(std::vector<int32_t> tokens, uint32_t characters);
+
   size_t size_ = 0;
+  size_t longest_ = 0;
   std::vector<char> bytes_;       // of all tokens
   std::vector<uint32_t> begins_;  // [size + 1]
   std::vector<int32_t> ends_;     // sorted
