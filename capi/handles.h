@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "kette/kette.h"
 #include "runtime/chat_prompt.h"
+#include "runtime/model_grammar.h"
 #include "runtime/session.h"
 
 struct kette_error {
@@ -39,6 +40,11 @@ struct kette_model {
 
 struct kette_chat {
   std::unique_ptr<kette::ChatPrompt> prompt;
+};
+
+struct kette_grammar {
+  std::atomic<uint32_t> references{1};
+  std::shared_ptr<const kette::ModelGrammar> grammar;
 };
 
 struct kette_cancel {

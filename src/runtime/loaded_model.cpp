@@ -373,6 +373,21 @@ Result<const Tokenizer*> LoadedModel::tokenizer() const {
   return &*tokenizer_;
 }
 
+Result<std::shared_ptr<const TokenIndex>> LoadedModel::token_index() const {
+  KETTE_ASSIGN(const Tokenizer* tokenizer, this->tokenizer());
+  const std::lock_guard lock(token_index_mutex_);
+  if (token_index_ != nullptr) return token_index_;
+  // Logits may have rows that no token stands for.
+  const size_t n = model_ != nullptr ? model_->shape().vocab_size : tokenizer->vocab_size();
+  const auto bytes_of = [&](Token token) {
+    return tokenizer->is_special(token) ? std::string_view() : tokenizer->bytes_of(token);
+  };
+  std::vector<Token> ends = ends_;
+  std::erase_if(ends, [&](Token end) { return static_cast<size_t>(end) >= n; });
+  KETTE_ASSIGN(token_index_, TokenIndex::build(n, bytes_of, ends));
+  return token_index_;
+}
+
 Result<const ChatTemplate*> LoadedModel::chat_template() const {
   if (!template_ && !template_problem_.empty())
     return error(Code::kUnsupported, "{:.200}: chat template: {}", name_, template_problem_);

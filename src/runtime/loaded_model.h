@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -13,6 +14,7 @@
 #include "models/pack.h"
 #include "runtime/memory_plan.h"
 #include "runtime/runtime.h"
+#include "sample/token_index.h"
 #include "text/tokenizer.h"
 
 namespace kette {
@@ -63,6 +65,9 @@ class LoadedModel {
   Status check_budget(uint64_t context, uint64_t kv_bytes) const;
   // Tokens that end an answer.
   std::span<const Token> ends() const { return ends_; }
+  // The vocabulary as grammars see it: control tokens stand for no text. Made at the first call, which takes a while;
+  // thread-safe. kUnsupported as tokenizer().
+  Result<std::shared_ptr<const TokenIndex>> token_index() const;
 
   struct Place;
 
@@ -96,6 +101,8 @@ class LoadedModel {
   std::string name_, template_problem_, info_;
   uint64_t weight_bytes_ = 0;
   std::vector<Token> ends_;
+  mutable std::mutex token_index_mutex_;
+  mutable std::shared_ptr<const TokenIndex> token_index_;
 };
 
 }  // namespace kette

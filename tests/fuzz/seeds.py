@@ -7,6 +7,23 @@ import sys
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
 
 
+# Kinds by the first byte: GBNF, JSON schema, regular expression.
+GRAMMARS = [
+    (0, 'root ::= expr\nexpr ::= term ([-+] term)*\nterm ::= [0-9]{1,3} | "(" expr ")" # end', "(1+2)-3"),
+    (0, 'root ::= "\\x41\\u00e9" [^a-c\\]\\n]* x?\nx ::= . | "" | x2{2,}\nx2 ::= "y"', "A\u00e9d"),
+    (0, 'root ::= a | b\na ::= "a" root "b"\nb ::= "a" root "c" | "d"', "aadbc"),
+    (1, '{"type":"object","properties":{"a":{"type":"integer","minimum":-3,"maximum":12.5},"b":{"$ref":"#/$defs/s"}},'
+        '"required":["b"],"additionalProperties":{"type":["null","boolean"]},"$defs":{"s":{"type":"string","minLength":1,'
+        '"maxLength":9,"pattern":"^[a-z]+$"}}}', '{"b": "x", "c":null}'),
+    (1, '{"oneOf":[{"const":"a"},{"type":"array","prefixItems":[{"format":"date"}],"items":{"$ref":"#"},"maxItems":3}]}',
+     '["2024-02-29", "a"]'),
+    (1, '{"allOf":[{"properties":{"a":{"enum":[1,2,"x"]}}},{"properties":{"a":{"enum":[2]},"b":{"multipleOf":0.01}}}],'
+        '"anyOf":[{"required":["a"]},{"required":["b"]}]}', '{"a":2}'),
+    (2, "^(?:[a-z]+\\.)*[^\\s\\d]{2,6}?|(a|b)*\\u00e9{1,}$", "abc.de"),
+    (2, "\\w+[\\]\\-x]?(?<name>\\cA|\\x41|\\u{1F600})+", "a]A"),
+]
+
+
 def main():
     out = pathlib.Path(sys.argv[1])
 
@@ -32,6 +49,8 @@ def main():
     for path in GOLDEN.glob("tokenizer/*.golden.json"):
         for i, item in enumerate(json.loads(path.read_text())["encode"][::8]):
             put("tokenizer", f"{path.stem}.{i}", bytes([i % 8]) + item["text"].encode("utf-8", "surrogatepass"))
+    for i, (kind, source, text) in enumerate(GRAMMARS):
+        put("grammar", str(i), bytes([kind]) + source.encode() + b"\0" + text.encode())
 
 
 if __name__ == "__main__":

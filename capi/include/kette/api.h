@@ -59,6 +59,10 @@ typedef struct kette_api {
   kette_status (*chat_set_now)(kette_chat* chat, const char* iso8601, size_t n, kette_error** err);
   kette_status (*chat_render)(const kette_chat* chat, uint32_t flags, kette_buf** text, kette_error** err);
   void (*chat_free)(kette_chat* chat);
+  kette_status (*grammar_new)(const kette_model* model, const char* kind, const char* src, size_t n,
+                              kette_grammar** out, kette_error** err);
+  void (*grammar_ref)(kette_grammar* grammar);
+  void (*grammar_unref)(kette_grammar* grammar);
   kette_status (*session_new)(kette_model* model, const kette_session_params* params, kette_session** out,
                               kette_error** err);
   kette_status (*session_fork)(const kette_session* session, kette_session** out, kette_error** err);

@@ -54,6 +54,7 @@ typedef int32_t kette_token;
 typedef struct kette_runtime kette_runtime; /* threads, ISA, hooks; refcounted                 */
 typedef struct kette_model kette_model;     /* immutable weights and vocabulary; refcounted     */
 typedef struct kette_chat kette_chat;       /* a list of messages being built                   */
+typedef struct kette_grammar kette_grammar; /* what an answer may be, compiled; refcounted      */
 typedef struct kette_session kette_session; /* one conversation: KV cache and sampler           */
 typedef struct kette_cancel kette_cancel;   /* an atomic flag                                   */
 typedef struct kette_error kette_error;     /* code and message; the caller frees it            */
@@ -290,6 +291,23 @@ KETTE_API kette_status kette_chat_set_now(kette_chat* chat, const char* iso8601,
 /* The prompt as UTF-8 text. Fails as the template does: KETTE_E_INVALID_ARGUMENT where it refuses the messages. */
 KETTE_API kette_status kette_chat_render(const kette_chat* chat, uint32_t flags, kette_buf** text, kette_error** err);
 KETTE_API void kette_chat_free(kette_chat* chat);
+
+/* ---- 9 grammar [T1] ---- */
+/* What an answer may be, for the vocabulary of `model`; immutable, for any number of sessions of that model at once, and
+ * kept alive by those that use it. `kind` says what the n bytes at `src` are:
+ *   "gbnf"         llama.cpp's grammar notation, from the rule `root`; left recursion is refused
+ *   "json_schema"  a JSON schema: type, properties (written in the order listed), required, additionalProperties, items,
+ *                  prefixItems, minItems, maxItems, enum, const, anyOf, oneOf, allOf, $ref within the schema, minLength,
+ *                  maxLength, pattern, format, minimum, maximum and their exclusive forms, nullable
+ *   "json"         any JSON value; n is 0
+ *   "regex"        a regular expression that the whole answer matches, in ECMAScript's syntax
+ * Nothing is ignored in silence: a keyword that would restrict the answer and is not understood is
+ * KETTE_E_UNSUPPORTED, with the keyword and where it stands in the message. A source that is not of its kind is
+ * KETTE_E_INVALID_ARGUMENT, one that is too large KETTE_E_BUDGET. Sources may come from strangers. */
+KETTE_API kette_status kette_grammar_new(const kette_model* model, const char* kind, const char* src, size_t n,
+                                         kette_grammar** out, kette_error** err);
+KETTE_API void kette_grammar_ref(kette_grammar* grammar);
+KETTE_API void kette_grammar_unref(kette_grammar* grammar);
 
 /* ---- 10 session and generation [T2] ---- */
 /* Bits of kette_sampling::set; a field without its bit has the model's own default (generation defaults of the

@@ -1,0 +1,280 @@
+#include "sample/json_schema_merge.h"
+
+#include <algorithm>
+
+#include "sample/grammar_limits.h"
+
+namespace kette {
+namespace {
+
+constexpr size_t kReferences = 64;            // from one to the next
+constexpr size_t kMembers = size_t{1} << 18;  // of merged schemas
+
+constexpr std::string_view kAnnotations[] = {
+    "title",         "description",         "default",          "examples",     "example",     "deprecated",
+    "readOnly",      "writeOnly",           "$schema",          "$id",          "id",          "$comment",
+    "$anchor",       "contentEncoding",     "contentMediaType", "$defs",        "definitions", "$vocabulary",
+    "contentSchema", "markdownDescription", "enumDescriptions", "externalDocs", "xml",
+};
+constexpr std::string_view kTypes[] = {"object", "array", "string", "number", "integer", "boolean", "null"};
+
+Status disagree(const std::string& path, const std::string& key) {
+  return error(Code::kUnsupported,
+               "JSON schema: {}: keyword \"{:.64}\" in two schemas that must both hold is not supported", path, key);
+}
+
+// NOLINTNEXTLINE(misc-no-recursion): as deep as the source, which is limited
+size_t count_members(const SchemaJson& json) {
+  size_t n = 1;
+  if (json.is_structured())
+    for (const SchemaJson& member : json) n += count_members(member);
+  return n;
+}
+
+// To `schema`, what must hold too. Made flat, however often this is done.
+void add_schema(SchemaJson& schema, const SchemaJson& other) {
+  if (schema.is_object() && schema.size() == 1 && schema.contains("allOf") && schema["allOf"].is_array())
+    schema["allOf"].push_back(other);
+  else
+    schema = SchemaJson{{"allOf", SchemaJson::array({schema, other})}};
+}
+
+bool contains(const SchemaJson& list, const SchemaJson& value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
+}
+
+// The values that `schema` lists, by enum or const.
+SchemaJson listed(const SchemaJson& schema) {
+  if (schema.contains("const")) return SchemaJson::array({schema["const"]});
+  return schema["enum"];
+}
+
+}  // namespace
+
+bool is_annotation(std::string_view keyword) {
+  return keyword.starts_with("x-") || std::ranges::find(kAnnotations, keyword) != std::end(kAnnotations);
+}
+
+Result<std::vector<std::string>> types_of(const SchemaJson& schema, const std::string& path) {
+  std::vector<std::string> types;
+  const auto add = [&](const SchemaJson& name) -> Status {
+    if (!name.is_string() || std::ranges::find(kTypes, name.get_ref<const std::string&>()) == std::end(kTypes))
+      return error(Code::kInvalidArgument, "JSON schema: {}: type {:.64} is none of JSON's", path,
+                   name.is_string() ? name.get_ref<const std::string&>() : name.type_name());
+    types.push_back(name.get<std::string>());
+    return {};
+  };
+  const auto type = schema.find("type");
+  if (type == schema.end()) {
+    types.assign(std::begin(kTypes), std::end(kTypes));
+  } else if (type->is_array()) {
+    for (const SchemaJson& name : *type) KETTE_TRY(add(name));
+  } else {
+    KETTE_TRY(add(*type));
+  }
+  // An integer is a number.
+  if (std::ranges::find(types, "number") != types.end()) std::erase(types, "integer");
+  const auto nullable = schema.find("nullable");
+  if (nullable != schema.end() && *nullable == true && std::ranges::find(types, "null") == types.end())
+    types.emplace_back("null");
+  return types;
+}
+
+Result<const SchemaJson*> SchemaMerger::find(const std::string& reference, const std::string& path) const {
+  if (!reference.starts_with('#') || (reference.size() > 1 && reference[1] != '/'))
+    return error(Code::kUnsupported,
+                 "JSON schema: {}: $ref \"{:.100}\" is not supported: only those to \"#\" and \"#/...\" are", path,
+                 reference);
+  std::string pointer;  // without percent escapes
+  for (size_t i = 1; i < reference.size(); ++i) {
+    const auto hex = [&](size_t at) {
+      const char c = at < reference.size() ? reference[at] : 'x';
+      return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+    };
+    if (reference[i] == '%' && hex(i + 1) >= 0 && hex(i + 2) >= 0) {
+      pointer += static_cast<char>(hex(i + 1) * 16 + hex(i + 2));
+      i += 2;
+    } else {
+      pointer += reference[i];
+    }
+  }
+  const SchemaJson* at = &root_;
+  for (size_t begin = 1; begin <= pointer.size();) {
+    const size_t end = std::min(pointer.find('/', begin), pointer.size());
+    std::string name;
+    for (size_t i = begin; i < end; ++i) {
+      const bool escape = pointer[i] == '~' && i + 1 < end && (pointer[i + 1] == '0' || pointer[i + 1] == '1');
+      name += !escape ? pointer[i] : pointer[++i] == '0' ? '~' : '/';
+    }
+    const SchemaJson* next = nullptr;
+    if (at->is_object()) {
+      const auto it = at->find(name);
+      if (it != at->end()) next = &*it;
+    } else if (at->is_array() && !name.empty() && name.size() < 7 &&
+               name.find_first_not_of("0123456789") == std::string::npos) {
+      const size_t index = std::stoul(name);
+      if (index < at->size()) next = &(*at)[index];
+    }
+    if (next == nullptr)
+      return error(Code::kInvalidArgument, "JSON schema: {}: $ref \"{:.100}\" leads nowhere", path, reference);
+    at = next;
+    begin = end + 1;
+  }
+  return at;
+}
+
+Result<const SchemaJson*> SchemaMerger::keep(SchemaJson schema, const std::string& path) {
+  members_ += count_members(schema);
+  if (members_ > kMembers)
+    return error(Code::kBudget, "JSON schema: {}: merged schemas have more than {} members", path, kMembers);
+  kept_.push_back(std::move(schema));
+  return &kept_.back();
+}
+
+Result<const SchemaJson*> SchemaMerger::flatten(const SchemaJson& schema, const std::string& path) {
+  return flatten(schema, path, 0);
+}
+
+Result<const SchemaJson*> SchemaMerger::both(const SchemaJson& a, const SchemaJson& b, const std::string& path) {
+  if (a == true || (a.is_object() && a.empty())) return &b;
+  if (b == true || (b.is_object() && b.empty())) return &a;
+  SchemaJson merged = a;
+  KETTE_TRY(merge(merged, b, path));
+  return keep(std::move(merged), path);
+}
+
+// NOLINTNEXTLINE(misc-no-recursion): limited in depth
+Result<const SchemaJson*> SchemaMerger::flatten(const SchemaJson& schema, const std::string& path, size_t nesting) {
+  if (nesting > kReferences)
+    return error(Code::kUnsupported, "JSON schema: {}: more than {} schemas within one another by $ref and allOf", path,
+                 kReferences);
+  if (!schema.is_object() || (!schema.contains("$ref") && !schema.contains("allOf"))) return &schema;
+  SchemaJson rest = SchemaJson::object();
+  bool alone = true;  // $ref, and nothing that counts beside it
+  for (const auto& [key, value] : schema.items()) {
+    if (key == "$ref" || key == "allOf" || is_annotation(key)) continue;
+    rest[key] = value;
+    alone = false;
+  }
+  if (alone && nesting == 0 && !schema.contains("allOf")) return &schema;
+  KETTE_ASSIGN(const SchemaJson* merged, keep(std::move(rest), path));
+  const auto add = [&](const SchemaJson& part, const std::string& where) -> Status {
+    KETTE_ASSIGN(const SchemaJson* flat, flatten(part, where, nesting + 1));
+    KETTE_ASSIGN(merged, both(*merged, *flat, path));
+    return {};
+  };
+  if (const auto ref = schema.find("$ref"); ref != schema.end()) {
+    if (!ref->is_string()) return error(Code::kInvalidArgument, "JSON schema: {}: $ref is not a string", path);
+    KETTE_ASSIGN(const SchemaJson* target, find(ref->get_ref<const std::string&>(), path));
+    KETTE_TRY(add(*target, path));
+  }
+  if (const auto all = schema.find("allOf"); all != schema.end()) {
+    if (!all->is_array()) return error(Code::kInvalidArgument, "JSON schema: {}: allOf is not a list", path);
+    for (size_t i = 0; i < all->size(); ++i) KETTE_TRY(add((*all)[i], fmt::format("{}.allOf[{}]", path, i)));
+  }
+  return merged;
+}
+
+Status SchemaMerger::merge(SchemaJson& into, const SchemaJson& from, const std::string& path) {
+  if (into == false || from == false) {
+    into = false;
+    return {};
+  }
+  if (!from.is_object() || !into.is_object())
+    return error(Code::kInvalidArgument, "JSON schema: {}: a schema is an object, true or false", path);
+  KETTE_TRY(merge_objects(into, from, path));
+  if (into.contains("type") && from.contains("type")) {
+    KETTE_ASSIGN(const std::vector<std::string> a, types_of(into, path));
+    KETTE_ASSIGN(const std::vector<std::string> b, types_of(from, path));
+    SchemaJson types = SchemaJson::array();
+    for (const std::string& t : a)
+      for (const std::string& u : b)
+        if (t == u || (t == "integer" && u == "number") || (t == "number" && u == "integer"))
+          types.push_back(t == u ? t : "integer");
+    into["type"] = types;
+    into.erase("nullable");
+  } else if (from.contains("type")) {
+    into["type"] = from["type"];
+    if (from.contains("nullable")) into["nullable"] = from["nullable"];
+  }
+  if ((from.contains("enum") || from.contains("const")) && (into.contains("enum") || into.contains("const"))) {
+    SchemaJson values = SchemaJson::array();
+    const SchemaJson others = listed(from);
+    for (const SchemaJson& value : listed(into))
+      if (contains(others, value)) values.push_back(value);
+    into.erase("const");
+    into["enum"] = values;
+  } else {
+    for (const char* key : {"enum", "const"})
+      if (from.contains(key)) into[key] = from[key];
+  }
+  for (const auto& [key, value] : from.items()) KETTE_TRY(merge_keyword(into, key, value, path));
+  return {};
+}
+
+// properties, required and additionalProperties together: who forbids names that the other one lists?
+Status SchemaMerger::merge_objects(SchemaJson& into, const SchemaJson& from, const std::string& path) const {
+  for (const auto& [closed, other] : {std::pair<const SchemaJson&, const SchemaJson&>(into, from), {from, into}})
+    for (const char* key : {"additionalProperties", "unevaluatedProperties"}) {
+      const auto rule = closed.find(key);
+      if (rule == closed.end() || *rule == true || !other.contains("properties")) continue;
+      for (const auto& [name, schema] : other["properties"].items())
+        if (!closed.contains("properties") || !closed["properties"].contains(name)) {
+          if (key == std::string_view("unevaluatedProperties")) continue;  // counts what others list
+          return error(Code::kUnsupported,
+                       "JSON schema: {}: {} of one schema concerns \"{:.64}\" of another that must hold too", path, key,
+                       name);
+        }
+    }
+  if (const auto properties = from.find("properties"); properties != from.end()) {
+    SchemaJson& own = into["properties"];
+    for (const auto& [name, schema] : properties->items()) {
+      if (!own.contains(name))
+        own[name] = schema;
+      else if (own[name] != schema)
+        add_schema(own[name], schema);
+    }
+  }
+  if (const auto required = from.find("required"); required != from.end() && required->is_array()) {
+    SchemaJson& own = into["required"];
+    if (!own.is_array()) own = SchemaJson::array();
+    for (const SchemaJson& name : *required)
+      if (!contains(own, name)) own.push_back(name);
+  }
+  return {};
+}
+
+Status SchemaMerger::merge_keyword(SchemaJson& into, const std::string& key, const SchemaJson& value,
+                                   const std::string& path) {
+  for (const std::string_view done : {"properties", "required", "type", "nullable", "enum", "const"})
+    if (key == done) return {};
+  if (is_annotation(key)) return {};
+  const auto own = into.find(key);
+  if (own == into.end()) {
+    into[key] = value;
+    return {};
+  }
+  if (*own == value) return {};
+  const bool numbers = own->is_number() && value.is_number();
+  for (const std::string_view most : {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"})
+    if (key == most && numbers) {
+      if (value < *own) *own = value;
+      return {};
+    }
+  for (const std::string_view least : {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"})
+    if (key == least && numbers) {
+      if (value > *own) *own = value;
+      return {};
+    }
+  if (key == "items" && !own->is_array() && !value.is_array()) {
+    add_schema(*own, value);
+    return {};
+  }
+  if ((key == "additionalProperties" || key == "unevaluatedProperties") && (own->is_boolean() || value.is_boolean())) {
+    if (*own == true || value == false) *own = value;
+    return {};
+  }
+  return disagree(path, key);
+}
+
+}  // namespace kette
