@@ -54,6 +54,7 @@ struct kette_cancel {
 struct kette_session {
   std::unique_ptr<kette::Session> session;
   kette::Event event;                     // the one polled last: its text is the caller's until the next call
+  std::vector<kette_logprob> top;         // and this
   std::atomic<std::thread::id> inside{};  // the thread in a call; none: std::thread::id()
 };
 

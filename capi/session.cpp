@@ -30,15 +30,23 @@ Result<Sampling> read_sampling(const kette_sampling* given) {
   return out;
 }
 
-Result<GenerateOptions> read_generate(const kette_gen_params* given) {
+Result<GenerateOptions> read_generate(const kette_gen_params* given, const Session& session) {
   KETTE_ASSIGN(const kette_gen_params p, read_struct(given, "kette_gen_params"));
-  KETTE_TRY(require_flags(p.flags, KETTE_GENERATE_RAW_BYTES | KETTE_GENERATE_IGNORE_EOS | KETTE_GENERATE_SHOW_SPECIAL,
-                          "kette_gen_params.flags"));
+  KETTE_TRY(require_flags(p.flags, 2 * KETTE_GENERATE_DROP_OLDEST - 1, "kette_gen_params.flags"));
+  const auto has = [&](uint32_t flag) { return (p.flags & flag) != 0; };
   GenerateOptions out;
   out.max_tokens = p.max_tokens;
-  out.raw_bytes = (p.flags & KETTE_GENERATE_RAW_BYTES) != 0;
-  out.ignore_eos = (p.flags & KETTE_GENERATE_IGNORE_EOS) != 0;
-  out.show_special = (p.flags & KETTE_GENERATE_SHOW_SPECIAL) != 0;
+  out.raw_bytes = has(KETTE_GENERATE_RAW_BYTES);
+  out.ignore_eos = has(KETTE_GENERATE_IGNORE_EOS);
+  out.show_special = has(KETTE_GENERATE_SHOW_SPECIAL);
+  out.prompt_only = has(KETTE_GENERATE_PROMPT_ONLY);
+  out.drop_oldest = has(KETTE_GENERATE_DROP_OLDEST);
+  out.close_loops = !has(KETTE_GENERATE_ALLOW_LOOPS);
+  out.constrain_thought = has(KETTE_GENERATE_CONSTRAIN_REASONING);
+  out.logprobs = has(KETTE_GENERATE_LOGPROBS);
+  out.top_logprobs = p.top_logprobs;
+  if (p.top_logprobs > 0 && !out.logprobs)
+    return error(Code::kInvalidArgument, "top_logprobs: {} without KETTE_GENERATE_LOGPROBS", p.top_logprobs);
   KETTE_ASSIGN(out.sampling, read_sampling(p.sampling));
   if (p.n_stop > 0) KETTE_TRY(require(p.stop, "kette_gen_params.stop"));
   for (uint32_t i = 0; i < p.n_stop; ++i) {
@@ -58,7 +66,43 @@ Result<GenerateOptions> read_generate(const kette_gen_params* given) {
     default: return error(Code::kInvalidArgument, "speculation: {}, expected KETTE_SPECULATION_*", p.speculation);
   }
   out.max_draft = p.max_draft;
+  switch (p.reasoning) {
+    case KETTE_REASONING_DEFAULT: out.thinking = ThinkingSetting::kDefault; break;
+    case KETTE_REASONING_ON: out.thinking = ThinkingSetting::kOn; break;
+    case KETTE_REASONING_OFF: out.thinking = ThinkingSetting::kOff; break;
+    default: return error(Code::kInvalidArgument, "reasoning: {}, expected KETTE_REASONING_*", p.reasoning);
+  }
+  out.thinking_budget = p.reasoning_max_tokens;
+  out.thinking_minimum = p.reasoning_min_tokens;
+  if (p.reasoning_close != nullptr) out.thinking_close = p.reasoning_close;
+  switch (p.tool_choice) {
+    case KETTE_TOOLS_AUTO: out.tool_choice = ToolChoice::kAuto; break;
+    case KETTE_TOOLS_NONE: out.tool_choice = ToolChoice::kNone; break;
+    case KETTE_TOOLS_REQUIRED: out.tool_choice = ToolChoice::kRequired; break;
+    default: return error(Code::kInvalidArgument, "tool_choice: {}, expected KETTE_TOOLS_*", p.tool_choice);
+  }
+  if (p.tool_name != nullptr) {
+    if (out.tool_choice != ToolChoice::kRequired)
+      return error(Code::kInvalidArgument, "tool_name is given, expected tool_choice KETTE_TOOLS_REQUIRED with it");
+    out.tool_name = p.tool_name;
+  }
+  if (p.grammar != nullptr) {
+    if (&p.grammar->grammar->loaded() != &session.loaded())
+      return error(Code::kInvalidArgument, "the grammar was made for another model than the session");
+    out.constraint = p.grammar->grammar->constraint();
+  }
   return out;
+}
+
+// What only chats have.
+Status check_plain(const GenerateOptions& options) {
+  if (options.thinking != ThinkingSetting::kDefault)
+    return error(Code::kInvalidArgument, "reasoning: for chats alone, the prompt is tokens");
+  if (options.tool_choice != ToolChoice::kAuto)
+    return error(Code::kInvalidArgument, "tool_choice: for chats alone, the prompt is tokens");
+  if (options.drop_oldest)
+    return error(Code::kInvalidArgument, "KETTE_GENERATE_DROP_OLDEST: for chats alone, the prompt is tokens");
+  return {};
 }
 
 // KETTE_OK with the event, KETTE_MORE or KETTE_DONE without.
@@ -69,12 +113,20 @@ kette_status next_event(kette_session* handle, kette_event& out) {
   const Event& e = handle->event;
   out = {};
   out.struct_size = sizeof out;
-  out.type = e.finish == Finish::kNone ? KETTE_EVENT_TEXT : KETTE_EVENT_DONE;
+  out.type = static_cast<uint32_t>(e.kind);
   out.text = e.text.c_str();
   out.text_len = e.text.size();
   out.token = e.token;
   out.finish_reason = static_cast<int32_t>(e.finish);
   out.index = e.index;
+  out.reasoning_end = static_cast<int32_t>(e.thought_end);
+  handle->top.clear();
+  for (const Logprob& l : e.top) handle->top.push_back({l.token, l.logprob});
+  out.top = handle->top.data();
+  out.n_top = static_cast<uint32_t>(handle->top.size());
+  out.logprob = e.logprob;
+  out.tool_index = e.tool_index;
+  out.is_malformed = e.malformed ? 1 : 0;
   return KETTE_OK;
 }
 
@@ -136,9 +188,9 @@ kette_status kette_session_begin_chat(kette_session* session, const kette_chat* 
     KETTE_TRY(require_live(chat, "chat"));
     if (&chat->prompt->loaded() != &s.loaded())
       return kette::error(Code::kInvalidArgument, "the chat was made from another model than the session");
-    KETTE_ASSIGN(auto options, read_generate(params));
-    KETTE_ASSIGN(auto prompt, chat->prompt->tokens());
-    KETTE_TRY(s.begin(std::move(prompt), std::move(options)));
+    KETTE_ASSIGN(auto options, read_generate(params, s));
+    KETTE_ASSIGN(auto prepared, chat->prompt->prepare(options, s.capacity()));
+    KETTE_TRY(s.begin_chat(std::move(prepared), std::move(options)));
     return KETTE_OK;
   });
 }
@@ -148,7 +200,8 @@ kette_status kette_session_begin_tokens(kette_session* session, const kette_toke
   using namespace kette::capi;
   return guard_session(session, err, [&](kette::Session& s) -> Result<kette_status> {
     KETTE_TRY(require_text(tokens, n, "tokens"));
-    KETTE_ASSIGN(auto options, read_generate(params));
+    KETTE_ASSIGN(auto options, read_generate(params, s));
+    KETTE_TRY(check_plain(options));
     KETTE_TRY(s.begin(std::vector<kette_token>(tokens, tokens + n), std::move(options)));
     return KETTE_OK;
   });
@@ -188,6 +241,17 @@ kette_status kette_session_run(kette_session* session, kette_on_event on_event, 
         return KETTE_OK;
       }
     }
+  });
+}
+
+kette_status kette_session_answer(const kette_session* session, kette_buf** json, kette_error** err) {
+  using namespace kette::capi;
+  return guard(err, [&]() -> Result<kette_status> {
+    KETTE_TRY(require_live(session, "session"));
+    KETTE_TRY(require(json, "json"));
+    const kette::Session& s = *session->session;
+    *json = make_buf(kette::message_json(s.message(), s.loaded().dialect()));
+    return KETTE_OK;
   });
 }
 
@@ -238,6 +302,9 @@ kette_status kette_session_metrics(const kette_session* session, kette_metrics* 
     own.quantum_max_us = m.quantum_max_us;
     own.drafted_tokens = m.drafted_tokens;
     own.accepted_tokens = m.accepted_tokens;
+    own.reasoning_tokens = m.reasoning_tokens;
+    own.reasoning_end = static_cast<int32_t>(m.thought_end);
+    own.dropped_messages = m.dropped_messages;
     KETTE_TRY(write_struct(own, out, "kette_metrics"));
     return KETTE_OK;
   });

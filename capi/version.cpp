@@ -23,7 +23,7 @@ int32_t kette_has_feature(const char* name) {
   if (name == nullptr) return 0;
   const std::string_view feature(name);
   for (const std::string_view known : {"gguf", "chat_template", "exact", "deterministic", "fork", "vfs", "executor",
-                                       "allocator", "api_table", "grammar"})
+                                       "allocator", "api_table", "grammar", "reasoning", "tool_calls", "logprobs"})
     if (feature == known) return 1;
   return 0;
 }
@@ -41,6 +41,7 @@ uint32_t kette_struct_size(const char* name) {
   KETTE_SIZE(kette_model_params)
   KETTE_SIZE(kette_sampling)
   KETTE_SIZE(kette_gen_params)
+  KETTE_SIZE(kette_logprob)
   KETTE_SIZE(kette_event)
   KETTE_SIZE(kette_session_params)
   KETTE_SIZE(kette_metrics)

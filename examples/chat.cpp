@@ -1,5 +1,6 @@
 // Chat with a model in the terminal: chat --model MODEL.gguf; with --prompt one question and its answer.
-// The answer goes to standard output; progress, speed and complaints go to standard error.
+// The answer goes to standard output; what the model thinks before it (dim), progress, speed and complaints go to standard
+// error.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -18,6 +19,7 @@ struct Options {
   std::string model, system, prompt;
   int threads = 0;
   std::uint32_t context = 0;
+  std::string think;
   kette::generate_options generate;
 };
 
@@ -71,6 +73,38 @@ const char* how_it_ended(kette::finish_reason reason) {
   }
 }
 
+// Why the thinking ended, where it was not the model's own doing.
+const char* how_thinking_ended(kette::reasoning_end end) {
+  switch (end) {
+    case kette::reasoning_end::budget: return ", closed by --think";
+    case kette::reasoning_end::loop: return ", closed: it ran in circles";
+    case kette::reasoning_end::cut: return ", cut";
+    default: return "";
+  }
+}
+
+// Thoughts dim on standard error, the answer on standard output.
+class Printer {
+ public:
+  void operator()(const kette::event& event) {
+    if (event.is_reasoning() && !event.text().empty()) {
+      if (!thinking_ && tty_) std::fputs("\x1b[2m", stderr);
+      thinking_ = true;
+      std::fwrite(event.text().data(), 1, event.text().size(), stderr);
+    } else if (event.is_text() && !event.text().empty()) {
+      end_thought();
+      std::cout << event.text() << std::flush;
+    }
+  }
+  void end_thought() {
+    if (thinking_) std::fputs(tty_ ? "\x1b[0m\n\n" : "\n\n", stderr);
+    thinking_ = false;
+  }
+
+ private:
+  bool tty_ = isatty(STDERR_FILENO) != 0, thinking_ = false;
+};
+
 // Stream one answer; false if it failed, after saying why.
 bool answer(kette::session& session, const std::string& question, const Options& options, const kette::cancel& cancel) {
   kette::finish_reason reason = kette::finish_reason::none;
@@ -78,10 +112,12 @@ bool answer(kette::session& session, const std::string& question, const Options&
     const StopOnCtrlC guard(cancel);
     auto request = session.chat(question);
     request.options(options.generate).cancel(cancel);
+    Printer print;
     for (const kette::event& event : request.stream()) {
-      std::cout << event.text() << std::flush;
+      print(event);
       reason = event.reason();
     }
+    print.end_thought();
   }
   std::cout << std::endl;
   if (!session.status()) {
@@ -94,8 +130,12 @@ bool answer(kette::session& session, const std::string& question, const Options&
       return time.count() > 0 ? 1e6 * static_cast<double>(tokens) / static_cast<double>(time.count()) : 0.0;
     };
     // The first token comes out of the prefill.
-    std::fprintf(stderr, "[%llu tokens, %.1f tokens/s; prompt %llu, %.1f tokens/s%s]\n",
-                 static_cast<unsigned long long>(metrics->generated_tokens),
+    std::string thought;
+    if (metrics->reasoning_tokens > 0)
+      thought = " (" + std::to_string(metrics->reasoning_tokens) + " of them thinking" +
+                how_thinking_ended(metrics->reasoning_end) + ")";
+    std::fprintf(stderr, "[%llu tokens%s, %.1f tokens/s; prompt %llu, %.1f tokens/s%s]\n",
+                 static_cast<unsigned long long>(metrics->generated_tokens), thought.c_str(),
                  rate(metrics->generated_tokens - 1, metrics->decode),
                  static_cast<unsigned long long>(metrics->prompt_tokens),
                  rate(metrics->prompt_tokens - metrics->cached_tokens, metrics->prefill), how_it_ended(reason));
@@ -153,11 +193,23 @@ int main(int argc, char** argv) {
                  "temperature; 0: always the likeliest token (default: 0 with --prompt, else the model's)");
   app.add_option("--seed", seed, "seed of the sampler (default: from the clock)");
   app.add_option("--threads", options.threads, "threads (default: one per physical core)");
+  app.add_option("--think", options.think,
+                 "on, off, or the most tokens of thinking (default: as the model's template has it)");
   app.add_option("-n,--max-tokens", options.generate.max_tokens,
                  "longest answer, in tokens (default: until the context is full)");
   app.add_option("-c,--context", options.context,
                  "longest conversation, in tokens (default: the model's, at most 4096)");
   CLI11_PARSE(app, argc, argv);
+  if (options.think == "on") {
+    options.generate.reasoning = kette::reasoning::on;
+  } else if (options.think == "off" || options.think == "0") {
+    options.generate.reasoning = kette::reasoning::off;
+  } else if (!options.think.empty()) {
+    if (!CLI::detail::lexical_cast(options.think, options.generate.reasoning_max_tokens)) {
+      std::cerr << "--think: " << options.think << ", expected on, off or a number of tokens\n";
+      return 1;
+    }
+  }
   options.generate.temperature = temperature;
   if (!temperature && !options.prompt.empty()) options.generate.temperature = 0.0f;  // one question, one answer
   const auto now = std::chrono::system_clock::now().time_since_epoch().count();

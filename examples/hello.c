@@ -5,6 +5,7 @@
 
 static int32_t print_event(void* user, const kette_event* event) {
   (void)user;
+  if (event->type != KETTE_EVENT_TEXT) return 0; /* what the model thinks, tools that it calls, the end */
   fwrite(event->text, 1, event->text_len, stdout);
   fflush(stdout);
   return 0; /* not 0 would stop the answer */

@@ -9,8 +9,8 @@ int main(int argc, char** argv) try {
   kette::session session(model);
   const char* question = argc > 2 ? argv[2] : "What is the capital of France? Answer in one short paragraph.";
   for (const kette::event& event : session.chat(question).temperature(0).max_tokens(200).stream())
-    std::cout << event.text() << std::flush;
-  session.status().value();  // throws if the answer broke off
+    if (event.is_text()) std::cout << event.text() << std::flush;  // other kinds: what it thinks, tools it calls
+  session.status().value();                                        // throws if the answer broke off
   std::cout << '\n';
 } catch (const std::exception& e) {
   return std::cerr << e.what() << '\n', 1;

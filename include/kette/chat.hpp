@@ -12,6 +12,9 @@ KETTE_BEGIN_NAMESPACE
 /// One turn: "system", "user", "assistant" or "tool", and its text in UTF-8.
 struct message {
   std::string role, text;
+  std::string json =
+      {};  ///< the message as an object of OpenAI's API, where it is more than role and text: an answer with
+           ///< its thoughts and tool calls. It then goes before the two
 };
 
 /// A list of messages being built. Move-only; keeps its model alive. One thread at a time.
@@ -35,6 +38,7 @@ class chat {
   result<void> add_json(std::string_view json) {
     return detail::call([&](kette_error** e) { return kette_chat_add_json(raw(), json.data(), json.size(), e); });
   }
+  result<void> add(const message& m) { return m.json.empty() ? add(m.role, m.text) : add_json(m.json); }
   /// An array of tools, as in OpenAI's API.
   result<void> set_tools_json(std::string_view json) {
     return detail::call([&](kette_error** e) { return kette_chat_set_tools_json(raw(), json.data(), json.size(), e); });

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "kette/runtime.hpp"
+#include "kette/grammar.hpp"
 #include "kette/span.hpp"
 
 KETTE_BEGIN_NAMESPACE
@@ -20,6 +20,20 @@ enum class speculation : std::int32_t {
   off = KETTE_SPECULATION_OFF,
   prompt_lookup = KETTE_SPECULATION_PROMPT_LOOKUP,  ///< what followed earlier in the conversation
   mtp = KETTE_SPECULATION_MTP,  ///< the model's multi-token prediction module; unsupported without one
+};
+
+/// Whether the model thinks before it answers; for chats, with a model whose template has thinking.
+enum class reasoning : std::int32_t {
+  by_default = KETTE_REASONING_DEFAULT,  ///< as the template has it
+  on = KETTE_REASONING_ON,
+  off = KETTE_REASONING_OFF,  ///< not one token of thinking
+};
+
+/// Whether the model calls the chat's tools.
+enum class tool_choice : std::int32_t {
+  automatic = KETTE_TOOLS_AUTO,
+  none = KETTE_TOOLS_NONE,          ///< what looks like a call is text
+  required = KETTE_TOOLS_REQUIRED,  ///< after its thinking it calls one, with arguments as the tool's schema says
 };
 
 /// Options of one answer. A sampling field that is not set has the model's own default: that of the file where it has
@@ -38,7 +52,16 @@ struct generate_options {
   std::vector<std::string> stop;   ///< the answer ends before the first of these that appears; none is empty
   std::vector<token> stop_tokens;  ///< besides the model's own
   kette::speculation speculation = kette::speculation::automatic;
-  std::uint32_t max_draft = 0;            ///< guesses at a time, at most 7; 0: the default
+  std::uint32_t max_draft = 0;  ///< guesses at a time, at most 7; 0: the default
+  kette::reasoning reasoning = kette::reasoning::by_default;
+  std::uint32_t reasoning_max_tokens = 0;      ///< then thinking is closed, softly; 0: no limit
+  std::uint32_t reasoning_min_tokens = 0;      ///< until then neither thinking nor the answer ends
+  std::optional<std::string> reasoning_close;  ///< the sentence before the closing tag of a thought that is cut
+  kette::tool_choice tool_choice = kette::tool_choice::automatic;
+  std::string tool_name;                  ///< with tool_choice::required: this one; empty: any
+  std::optional<kette::grammar> grammar;  ///< what the text must match, after thinking
+  bool logprobs = false;                  ///< events have logprob()
+  std::uint32_t top_logprobs = 0;         ///< and the likeliest tokens beside it, at most 20
   const kette::cancel* cancel = nullptr;  ///< not owned; must live until the answer has begun. It goes on as an event
                                           ///< with finish_reason::cancelled, and the session keeps whole tokens
 };
@@ -53,24 +76,47 @@ enum class finish_reason : std::int32_t {
   cancelled = KETTE_FINISH_CANCELLED,
 };
 
+/// Who ended the thinking. Newer libraries may give numbers that are not listed.
+enum class reasoning_end : std::int32_t {
+  none = KETTE_REASONING_END_NONE,  ///< there was none, or it goes on
+  model = KETTE_REASONING_END_MODEL,
+  budget = KETTE_REASONING_END_BUDGET,
+  loop = KETTE_REASONING_END_LOOP,  ///< it ran in circles
+  cut = KETTE_REASONING_END_CUT,    ///< the answer ended in it
+};
+
 /// A part of an answer. Its text is valid until the next one is fetched or the session is used otherwise.
 class event {
  public:
   event() noexcept : raw_(detail::sized<kette_event>()) {}
 
   bool is_text() const noexcept { return raw_.type == KETTE_EVENT_TEXT; }
-  /// The last event of an answer; it may carry text that had been held back.
+  bool is_reasoning() const noexcept { return raw_.type == KETTE_EVENT_REASONING; }
+  /// A tool call begins; text() is the tool's name.
+  bool is_tool_call() const noexcept { return raw_.type == KETTE_EVENT_TOOL_CALL; }
+  /// A piece of its arguments, JSON.
+  bool is_tool_arguments() const noexcept { return raw_.type == KETTE_EVENT_TOOL_ARGUMENTS; }
+  bool is_tool_end() const noexcept { return raw_.type == KETTE_EVENT_TOOL_END; }
+  /// The last event of an answer.
   bool is_done() const noexcept { return raw_.type == KETTE_EVENT_DONE; }
-  /// Whole UTF-8 (unless KETTE_GENERATE_RAW_BYTES); empty while a character or a stop string is open.
+  /// Whole UTF-8 (unless KETTE_GENERATE_RAW_BYTES); empty while a character, a tag or a stop string is open.
   std::string_view text() const noexcept {
     return raw_.text != nullptr ? std::string_view(raw_.text, raw_.text_len) : std::string_view();
   }
-  /// The token that was chosen; -1 if the event belongs to none.
+  /// The token that was chosen; -1 if the event belongs to none, or to that of the event before.
   kette::token token() const noexcept { return raw_.token; }
   /// Tokens generated so far.
   std::uint32_t index() const noexcept { return raw_.index; }
   /// none, except in the last event.
   kette::finish_reason reason() const noexcept { return static_cast<kette::finish_reason>(raw_.finish_reason); }
+
+  /// In the last event.
+  kette::reasoning_end reasoning_end() const noexcept { return static_cast<kette::reasoning_end>(raw_.reasoning_end); }
+  /// Which call of the answer a tool event belongs to, from 0.
+  std::uint32_t tool_index() const noexcept { return raw_.tool_index; }
+  /// With generate_options::logprobs: the natural logarithm of the token's probability, and the likeliest tokens.
+  float logprob() const noexcept { return raw_.logprob; }
+  span<const kette_logprob> top_logprobs() const noexcept { return {raw_.top, raw_.n_top}; }
 
   kette_event& raw() noexcept { return raw_; }
   const kette_event& raw() const noexcept { return raw_; }
@@ -116,6 +162,15 @@ class gen_params {
     params_.n_stop_tokens = o.stop_tokens.size();
     params_.speculation = static_cast<std::int32_t>(o.speculation);
     params_.max_draft = o.max_draft;
+    params_.flags |= o.logprobs || o.top_logprobs > 0 ? KETTE_GENERATE_LOGPROBS : 0;
+    params_.top_logprobs = o.top_logprobs;
+    params_.reasoning = static_cast<std::int32_t>(o.reasoning);
+    params_.reasoning_max_tokens = o.reasoning_max_tokens;
+    params_.reasoning_min_tokens = o.reasoning_min_tokens;
+    params_.reasoning_close = o.reasoning_close ? o.reasoning_close->c_str() : nullptr;
+    params_.tool_choice = static_cast<std::int32_t>(o.tool_choice);
+    params_.tool_name = o.tool_name.empty() ? nullptr : o.tool_name.c_str();
+    params_.grammar = o.grammar ? o.grammar->raw() : nullptr;
     params_.cancel = o.cancel != nullptr ? o.cancel->raw() : own_cancel;
   }
   gen_params(const gen_params&) = delete;

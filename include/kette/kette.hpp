@@ -10,6 +10,7 @@
 #include "kette/config.hpp"
 #include "kette/error.hpp"
 #include "kette/generate.hpp"
+#include "kette/grammar.hpp"
 #include "kette/model.hpp"
 #include "kette/runtime.hpp"
 #include "kette/session.hpp"

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <iterator>
 #include <limits>
 #include <memory>
@@ -37,6 +38,21 @@ struct metrics {
   std::uint64_t steps;                                         ///< with a budget
   std::chrono::microseconds longest_overrun, longest_quantum;  ///< of those: past the budget; between two safe points
   std::uint64_t drafted_tokens, accepted_tokens;               ///< guesses made, and those that were right
+  std::uint64_t reasoning_tokens;                              ///< of generated_tokens
+  kette::reasoning_end reasoning_end;
+  std::uint32_t dropped_messages;  ///< by KETTE_GENERATE_DROP_OLDEST
+};
+
+/// A whole answer.
+struct reply {
+  struct tool_call {
+    std::string name, arguments;  ///< JSON, as the model wrote it
+    bool is_malformed = false;    ///< the arguments are not JSON
+  };
+  std::string text, reasoning;
+  std::vector<tool_call> tool_calls;
+  finish_reason reason = finish_reason::none;
+  kette::reasoning_end reasoning_end = kette::reasoning_end::none;
 };
 
 /// An answer as an input range of events, made by request::stream(). Iterating does the work, on this thread; the loop
@@ -113,6 +129,20 @@ class request {
   request& repetition_penalty(float p) { return options_.repetition_penalty = p, *this; }
   request& seed(std::uint64_t s) { return options_.seed = s, *this; }
   request& stop(std::string s) { return options_.stop.push_back(std::move(s)), *this; }
+  request& think(kette::reasoning r) { return options_.reasoning = r, *this; }
+  /// At most so many tokens of thinking; 0: none.
+  request& think_at_most(std::uint32_t tokens) {
+    if (tokens == 0) return think(kette::reasoning::off);
+    return options_.reasoning_max_tokens = tokens, *this;
+  }
+  request& think_at_least(std::uint32_t tokens) { return options_.reasoning_min_tokens = tokens, *this; }
+  /// What the text must match, after thinking.
+  request& constrain(kette::grammar g) { return options_.grammar = std::move(g), *this; }
+  /// Make the model call a tool of the chat: this one, or any.
+  request& call_tool(std::string name = {}) {
+    return options_.tool_choice = tool_choice::required, options_.tool_name = std::move(name), *this;
+  }
+  request& logprobs(std::uint32_t top = 0) { return options_.logprobs = true, options_.top_logprobs = top, *this; }
   request& speculate(kette::speculation s) { return options_.speculation = s, *this; }
   /// Stops the answer from another thread or a signal handler; must live until the answer has begun.
   request& cancel(const kette::cancel& c) { return options_.cancel = &c, *this; }
@@ -127,10 +157,23 @@ class request {
   /// Begin, and leave the work to session::step() and the events to session::poll(). Fails with invalid_argument,
   /// context_full, misuse, or as the chat template does.
   result<void> start();
-  /// The whole answer.
+  /// The whole answer's text, without its thoughts and calls.
   result<std::string> text() {
-    std::string all;
-    for (const event& e : stream()) all.append(e.text());
+    auto all = reply();
+    if (!all) return all.error();
+    return std::move(all->text);
+  }
+  /// The whole answer.
+  result<kette::reply> reply() {
+    kette::reply all;
+    for (const event& e : stream()) {
+      if (e.is_text()) all.text.append(e.text());
+      if (e.is_reasoning()) all.reasoning.append(e.text());
+      if (e.is_tool_call()) all.tool_calls.push_back({std::string(e.text()), {}});
+      if (e.is_tool_arguments()) all.tool_calls.back().arguments.append(e.text());
+      if (e.is_tool_end()) all.tool_calls.back().is_malformed = e.raw().is_malformed != 0;
+      if (e.is_done()) all.reason = e.reason(), all.reasoning_end = e.reasoning_end();
+    }
     if (!state_->status) return state_->status.error();
     return all;
   }
@@ -257,10 +300,23 @@ class session {
     auto called = detail::call([&](kette_error** e) { return kette_session_metrics(raw(), &m, e); });
     if (!called) return called.error();
     const auto us = [](std::uint64_t n) { return std::chrono::microseconds(static_cast<std::int64_t>(n)); };
-    return kette::metrics{
-        m.prompt_tokens,           m.cached_tokens,      m.gen_tokens,     us(m.ttft_us),    us(m.prefill_us),
-        us(m.decode_us),           m.kv_bytes,           m.weight_bytes,   m.scratch_bytes,  m.steps,
-        us(m.step_overrun_max_us), us(m.quantum_max_us), m.drafted_tokens, m.accepted_tokens};
+    return kette::metrics{m.prompt_tokens,
+                          m.cached_tokens,
+                          m.gen_tokens,
+                          us(m.ttft_us),
+                          us(m.prefill_us),
+                          us(m.decode_us),
+                          m.kv_bytes,
+                          m.weight_bytes,
+                          m.scratch_bytes,
+                          m.steps,
+                          us(m.step_overrun_max_us),
+                          us(m.quantum_max_us),
+                          m.drafted_tokens,
+                          m.accepted_tokens,
+                          m.reasoning_tokens,
+                          static_cast<kette::reasoning_end>(m.reasoning_end),
+                          m.dropped_messages};
   }
 
   const kette::model& model() const noexcept { return state_->of; }
@@ -274,6 +330,56 @@ class session {
   std::unique_ptr<detail::session_state> state_;
 };
 static_assert(sizeof(session) == sizeof(void*), "a handle is one pointer wide");
+
+/// The text that most of several answers to one question give (self-consistency, Wang et al. 2022).
+struct vote {
+  std::string text;       ///< of equals the one that was given first
+  std::size_t votes = 0;  ///< of replies.size()
+  std::vector<reply> replies;
+};
+/// What of a reply is compared; without one, its text without white space at the ends.
+using vote_key = std::function<std::string(const reply&)>;
+
+/// Think n times, each time with a seed of its own, and vote. The prompt is evaluated once: each answer is that of a fork.
+/// The session then holds the conversation with the question, and messages() stay as they are. Temperature 0 would give
+/// n equal answers. Fails as an answer does, and with invalid_argument for n = 0.
+inline result<vote> think_and_vote(session& of, std::string_view question, std::size_t n, generate_options options = {},
+                                   const vote_key& key = {}) {
+  if (n == 0) return error(errc::invalid_argument, "think_and_vote: n is 0");
+  auto conversation = chat::create(of.model());
+  if (!conversation) return conversation.error();
+  for (const message& m : of.messages())
+    if (auto added = conversation->add(m); !added) return added.error();
+  if (auto added = conversation->add("user", question); !added) return added.error();
+  generate_options prompt_only = options;
+  prompt_only.flags |= KETTE_GENERATE_PROMPT_ONLY;
+  if (auto evaluated = of.chat(*conversation).options(prompt_only).reply(); !evaluated) return evaluated.error();
+  const auto words = [&](const reply& r) {
+    if (key) return key(r);
+    const std::size_t first = r.text.find_first_not_of(" \t\r\n"), last = r.text.find_last_not_of(" \t\r\n");
+    return first == std::string::npos ? std::string() : r.text.substr(first, last - first + 1);
+  };
+  vote out;
+  std::vector<std::string> keys;
+  const std::uint64_t seed = options.seed.value_or(0);
+  for (std::size_t i = 0; i < n; ++i) {
+    auto fork = of.fork();
+    if (!fork) return fork.error();
+    options.seed = seed + i;
+    auto answer = fork->chat(*conversation).options(options).reply();
+    if (!answer) return answer.error();
+    keys.push_back(words(*answer));
+    out.replies.push_back(std::move(*answer));
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    std::size_t votes = 0;
+    for (const std::string& k : keys) votes += k == keys[i] ? 1 : 0;
+    if (votes <= out.votes) continue;
+    out.votes = votes;
+    out.text = out.replies[i].text;
+  }
+  return out;
+}
 
 inline result<void> request::start() {
   const auto from_tokens = [&](const std::vector<token>& tokens) {
@@ -299,11 +405,11 @@ inline result<void> request::start() {
   auto conversation = kette::chat::create(state_->of);
   if (!conversation) return state_->status = conversation.error();
   const auto add = [&](const message& m) {
-    if (state_->status) state_->status = conversation->add(m.role, m.text);
+    if (state_->status) state_->status = conversation->add(m);
   };
   state_->status = {};
   for (const message& m : state_->messages) add(m);
-  message question{"user", text_};
+  message question{"user", text_, {}};
   add(question);
   if (!state_->status || !from_chat(*conversation)) return state_->status;
   // Room for the answer too, so that keeping it when the stream ends cannot fail.

@@ -24,6 +24,20 @@ struct AnswerParser::Impl {
     closing = TagMatcher(std::span(&close, 1));
   }
 
+  // For a trial of what opens and closes thoughts, which no call does.
+  Impl(const Impl& o)
+      : start(o.start),
+        state(o.state),
+        open(o.open),
+        closing(o.closing),
+        lead(o.lead),
+        blank(o.blank),
+        fresh(o.fresh) {}
+
+  bool in_thought() const {
+    return state == State::kThought || (state == State::kLead && start == AnswerStart::kInThought);
+  }
+
   void answer(std::string_view bytes, AnswerSink& out) {
     if (!reader) return out.text(bytes);
     for (const char c : bytes) reader->push(c, out);
@@ -116,9 +130,15 @@ void AnswerParser::finish(std::vector<AnswerPiece>& out) {
   impl_->finish(sink);
 }
 
-bool AnswerParser::in_thought() const {
-  return impl_->state == Impl::State::kThought ||
-         (impl_->state == Impl::State::kLead && impl_->start == AnswerStart::kInThought);
+bool AnswerParser::in_thought() const { return impl_->in_thought(); }
+
+bool AnswerParser::turns(std::string_view bytes) const {
+  if (impl_->state == Impl::State::kAnswer) return false;
+  Impl trial(*impl_);
+  std::vector<AnswerPiece> pieces;
+  AnswerSink sink(pieces);
+  trial.push(bytes, false, sink);
+  return trial.in_thought() != impl_->in_thought();
 }
 
 }  // namespace kette

@@ -41,6 +41,8 @@ class AnswerParser {
   void finish(std::vector<AnswerPiece>& out);
 
   bool in_thought() const;  // so far: a thought is open
+  // Would these bytes open or close one?
+  bool turns(std::string_view bytes) const;
 
  private:
   struct Impl;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "runtime/forced_call.h"
+
 namespace kette {
 namespace {
 
@@ -39,6 +41,23 @@ std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::erro
 
 }  // namespace
 
+std::string message_json(const AnswerMessage& message, const Dialect& dialect) {
+  Json out = {{"role", "assistant"}, {"content", message.text}};
+  if (!message.thought.empty()) out["reasoning_content"] = message.thought;
+  if (message.calls.empty()) return dump(out);
+  const ToolHistory& history = dialect.tool_history;
+  if (message.text.empty() && !history.content_empty && history.content_null) out["content"] = nullptr;
+  for (const AnswerMessage::Call& call : message.calls) {
+    Json arguments = call.arguments;
+    if (history.arguments_as_object && !history.arguments_as_text && depth_of(call.arguments) <= kMostDepth)
+      if (Json parsed = Json::parse(call.arguments, nullptr, false); parsed.is_object()) arguments = std::move(parsed);
+    out["tool_calls"].push_back({{"id", fmt::format("call_{}", &call - message.calls.data())},
+                                 {"type", "function"},
+                                 {"function", {{"name", call.name}, {"arguments", std::move(arguments)}}}});
+  }
+  return dump(out);
+}
+
 Result<std::unique_ptr<ChatPrompt>> ChatPrompt::make(std::shared_ptr<const LoadedModel> loaded) {
   if (auto found = loaded->chat_template(); !found.ok()) return std::move(found).status();
   if (auto found = loaded->tokenizer(); !found.ok()) return std::move(found).status();
@@ -48,20 +67,20 @@ Result<std::unique_ptr<ChatPrompt>> ChatPrompt::make(std::shared_ptr<const Loade
 Status ChatPrompt::add(std::string_view role, std::string_view text) {
   if (role.empty()) return error(Code::kInvalidArgument, "a message's role is empty");
   const Json message = {{"role", role}, {"content", text}};
-  messages_ += (messages_.empty() ? "" : ",") + dump(message);
+  messages_.push_back({std::string(role), dump(message)});
   return {};
 }
 
 Status ChatPrompt::add_json(std::string_view message_or_list) {
   KETTE_ASSIGN(Json json, parse(message_or_list, "message"));
   if (!json.is_array()) json = Json::array({std::move(json)});
-  std::string added;
+  std::vector<Message> added;
   for (const Json& message : json) {
     if (!message.is_object() || !message.contains("role") || !message["role"].is_string())
       return error(Code::kInvalidArgument, "message: expected an object with a \"role\"");
-    added += (messages_.empty() && added.empty() ? "" : ",") + dump(message);
+    added.push_back({message["role"].get<std::string>(), dump(message)});
   }
-  messages_ += added;
+  messages_.insert(messages_.end(), std::make_move_iterator(added.begin()), std::make_move_iterator(added.end()));
   return {};
 }
 
@@ -85,13 +104,22 @@ Status ChatPrompt::set_now(std::string_view iso8601) {
 }
 
 Result<RenderedChat> ChatPrompt::render(bool add_generation_prompt) const {
+  std::vector<const Message*> all;
+  for (const Message& m : messages_) all.push_back(&m);
+  return render(all, variables_, add_generation_prompt);
+}
+
+Result<RenderedChat> ChatPrompt::render(std::span<const Message* const> messages, std::string_view variables_json,
+                                        bool add_generation_prompt) const {
   KETTE_ASSIGN(const ChatTemplate* chat_template, loaded_->chat_template());
   KETTE_ASSIGN(const Tokenizer* tokenizer, loaded_->tokenizer());
-  const std::string messages = "[" + messages_ + "]";
+  std::string json = "[";
+  for (const Message* m : messages) json += (json.size() > 1 ? "," : "") + m->json;
+  json += "]";
   ChatRequest request;
-  request.messages_json = messages;
+  request.messages_json = json;
   request.tools_json = tools_;
-  request.variables_json = variables_;
+  request.variables_json = variables_json;
   request.now_iso = now_;
   if (tokenizer->bos()) request.bos_token = tokenizer->bytes_of(*tokenizer->bos());
   if (tokenizer->eos()) request.eos_token = tokenizer->bytes_of(*tokenizer->eos());
@@ -99,10 +127,50 @@ Result<RenderedChat> ChatPrompt::render(bool add_generation_prompt) const {
   return chat_template->render(request);
 }
 
-Result<std::vector<Token>> ChatPrompt::tokens() const {
-  KETTE_ASSIGN(const RenderedChat rendered, render(true));
+Result<PreparedChat> ChatPrompt::prepare(const GenerateOptions& options, size_t capacity) const {
   KETTE_ASSIGN(const Tokenizer* tokenizer, loaded_->tokenizer());
-  return tokenizer->encode(rendered.spans(), false);
+  const Dialect& dialect = loaded_->dialect();
+  PreparedChat out;
+  out.format.dialect = &dialect;
+  out.format.tools = !tools_.empty() && dialect.tools != nullptr && options.tool_choice != ToolChoice::kNone;
+  if (options.tool_choice == ToolChoice::kRequired) {
+    KETTE_ASSIGN(out.format.call, call_constraint(options));
+  }
+  std::vector<const Message*> messages;
+  for (const Message& m : messages_) messages.push_back(&m);
+  const size_t room = options.max_tokens > 0 ? options.max_tokens : capacity / 4;
+  for (;;) {
+    const RenderWith render_with = [&](std::string_view more) -> Result<RenderedChat> {
+      if (more.empty() || variables_.empty()) return render(messages, more.empty() ? variables_ : more, true);
+      Json variables = Json::parse(variables_);
+      variables.update(Json::parse(more));
+      return render(messages, dump(variables), true);
+    };
+    KETTE_ASSIGN(const PreparedPrompt prepared, ::kette::prepare(dialect, options.thinking, render_with));
+    out.format.start = prepared.start;
+    KETTE_ASSIGN(out.prompt, tokenizer->encode(prepared.prompt.spans(), false));
+    if (!options.drop_oldest || (out.prompt.size() <= capacity && room <= capacity - out.prompt.size())) return out;
+    const auto is_user = [](const Message* m) { return m->role == "user"; };
+    const auto first =
+        std::ranges::find_if(messages, [](const Message* m) { return m->role != "system" && m->role != "developer"; });
+    if (first == messages.end()) return out;
+    const auto next = std::find_if(first + 1, messages.end(), is_user);
+    if (next == messages.end()) return out;  // the last turn: nothing more can go
+    out.dropped_messages += static_cast<uint32_t>(next - first);
+    messages.erase(first, next);
+  }
+}
+
+Result<std::shared_ptr<const Constraint>> ChatPrompt::call_constraint(const GenerateOptions& options) const {
+  if (tools_.empty()) return error(Code::kInvalidArgument, "tool_choice: a call is required and the chat has no tools");
+  if (options.constraint)
+    return error(Code::kInvalidArgument, "tool_choice: a call is required and a grammar given: one of them");
+  const Dialect& dialect = loaded_->dialect();
+  if (dialect.tools == nullptr)
+    return error(Code::kUnsupported, "tool_choice: the model's chat template writes no calls that Kette can read");
+  KETTE_ASSIGN(Grammar::Pointer grammar, forced_call(*dialect.tools, tools_, options.tool_name));
+  KETTE_ASSIGN(std::shared_ptr<const TokenIndex> tokens, loaded_->token_index());
+  return Constraint::make(std::move(grammar), std::move(tokens));
 }
 
 }  // namespace kette

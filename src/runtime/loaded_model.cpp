@@ -108,6 +108,22 @@ void describe_generation(const Config& generation, Json& info) {
   if (const auto value = generation.boolean("do_sample"); value.ok()) info["generation"]["do_sample"] = *value;
 }
 
+// What a chat with the model can do.
+void describe_dialect(const Dialect& dialect, Json& info) {
+  const Thinking& thinking = dialect.thinking;
+  if (thinking.known()) {
+    const char* const controls[] = {"none", "variable", "prefill"};
+    info["thinking"] = {{"open", thinking.open},
+                        {"close", thinking.close},
+                        {"control", controls[static_cast<size_t>(thinking.control)]},
+                        {"opened_by_prompt", thinking.usual_start == AnswerStart::kInThought},
+                        {"off_by_default", thinking.usual_start == AnswerStart::kAfterThought},
+                        {"drops_earlier_thoughts", dialect.history.drops_spelled}};
+    if (!thinking.variable.empty()) info["thinking"]["variable"] = thinking.variable;
+  }
+  if (dialect.tools != nullptr) info["tool_calls"] = dialect.tools->name;
+}
+
 PlanOptions plan_options(const OpenOptions& options, const WeightTypes& types) {
   return {types, options.map, !options.pack_dir.empty(), options.mode, options.plan_context};
 }
@@ -274,10 +290,15 @@ Status LoadedModel::find_ends() {
 void LoadedModel::compile_template(std::string_view source) {
   if (source.empty()) return;
   auto compiled = ChatTemplate::compile(source);
-  if (compiled.ok())
-    template_ = std::move(*compiled);
-  else
+  if (!compiled.ok()) {
     template_problem_ = compiled.status().message();
+    return;
+  }
+  template_ = std::move(*compiled);
+  const auto spelling = [&](std::optional<Token> token) {
+    return token ? tokenizer_->bytes_of(*token) : std::string_view();
+  };
+  if (tokenizer_) dialect_ = Dialect::of(*template_, spelling(tokenizer_->bos()), spelling(tokenizer_->eos()));
 }
 
 Status LoadedModel::load_weights(const OpenOptions& options) {
@@ -422,6 +443,7 @@ void LoadedModel::describe() {
     if (!r.problem.empty()) info["pack"]["problem"] = r.problem;
   }
   info["has_chat_template"] = template_.has_value();
+  if (template_) describe_dialect(dialect_, info);
   if (checkpoint_) describe_generation(checkpoint_->generation(), info);
   if (tokenizer_) {
     if (!info.contains("vocab_size")) info["vocab_size"] = tokenizer_->vocab_size();

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "chat/chat_template.h"
+#include "chat/dialect.h"
 #include "file/checkpoint.h"
 #include "models/binder.h"
 #include "models/model.h"
@@ -65,6 +65,8 @@ class LoadedModel {
   Status check_budget(uint64_t context, uint64_t kv_bytes) const;
   // Tokens that end an answer.
   std::span<const Token> ends() const { return ends_; }
+  // What the chat template says of thinking and tool calls; of a model without one, nothing.
+  const Dialect& dialect() const { return dialect_; }
   // The vocabulary as grammars see it: control tokens stand for no text. Made at the first call, which takes a while;
   // thread-safe. kUnsupported as tokenizer().
   Result<std::shared_ptr<const TokenIndex>> token_index() const;
@@ -98,6 +100,7 @@ class LoadedModel {
   std::unique_ptr<Model> model_;
   std::optional<Tokenizer> tokenizer_;
   std::optional<ChatTemplate> template_;
+  Dialect dialect_;
   std::string name_, template_problem_, info_;
   uint64_t weight_bytes_ = 0;
   std::vector<Token> ends_;

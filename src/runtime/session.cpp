@@ -59,7 +59,7 @@ Status Session::check(std::span<const Token> tokens) const {
 }
 
 Status Session::eval(std::span<const Token> tokens, float* logits, size_t rows) {
-  if (answer_) return error(Code::kMisuse, "eval while an answer is under way");
+  if (work_) return error(Code::kMisuse, "eval while an answer is under way");
   if (tokens.empty()) return error(Code::kInvalidArgument, "eval of no tokens");
   if (rows > tokens.size())
     return error(Code::kInvalidArgument, "logits of {} rows asked for, {} tokens given", rows, tokens.size());
@@ -83,7 +83,7 @@ Status Session::eval(std::span<const Token> tokens, float* logits, size_t rows) 
 }
 
 Status Session::rewind(size_t n_tokens) {
-  if (answer_) return error(Code::kMisuse, "rewind while an answer is under way");
+  if (work_) return error(Code::kMisuse, "rewind while an answer is under way");
   if (n_tokens > length())
     return error(Code::kInvalidArgument, "rewind to {} tokens, the session holds {}", n_tokens, length());
   keep_ahead(n_tokens);
@@ -91,29 +91,32 @@ Status Session::rewind(size_t n_tokens) {
   return {};
 }
 
-Status Session::begin(std::vector<Token> prompt, GenerateOptions options) {
-  if (answer_) return error(Code::kMisuse, "an answer is already under way");
+Status Session::begin_chat(PreparedChat chat, GenerateOptions options) {
+  std::vector<Token>& prompt = chat.prompt;
+  if (work_) return error(Code::kMisuse, "an answer is already under way");
   if (prompt.empty()) return error(Code::kInvalidArgument, "the prompt has no tokens");
   KETTE_TRY(check(prompt));
   if (prompt.size() > capacity())
     return error(Code::kContextFull, "the prompt has {} tokens, the context holds {}", prompt.size(), capacity());
-  const auto vocab_size = static_cast<int32_t>(model().shape().vocab_size);
-  KETTE_TRY(validate(options.sampling, vocab_size));
+  KETTE_TRY(validate(options.sampling, static_cast<int32_t>(model().shape().vocab_size)));
   KETTE_TRY(check(options.stop_tokens).within("stop_tokens"));
   if (options.max_draft > kMaxDraft)
     return error(Code::kInvalidArgument, "max_draft: {}, expected at most {}", options.max_draft, kMaxDraft);
   if (options.speculation == Speculation::kLookAhead && !model().looks_ahead())
     return error(Code::kUnsupported, "speculation: the model has no multi-token prediction module");
+  if (options.top_logprobs > kMostTopLogprobs)
+    return error(Code::kInvalidArgument, "top_logprobs: {}, expected at most {}", options.top_logprobs,
+                 kMostTopLogprobs);
   for (const std::string& stop : options.stop)
     if (stop.empty()) return error(Code::kInvalidArgument, "a stop string is empty");
   if (options.max_draft == 0) options.max_draft = options.speculation == Speculation::kLookUp ? 4 : 1;
-  Answer answer(std::move(options), vocab_size);
-  for (const Token token : prompt) answer.sampler.accept(token);
+  KETTE_ASSIGN(Answer answer, Answer::make(*loaded_, std::move(options), std::move(chat.format), prompt));
+  Work work(std::move(answer));
   // At least the last token is evaluated again: its logits choose the first new one.
   const auto same = std::mismatch(tokens_.begin(), tokens_.end(), prompt.begin(), prompt.end() - 1);
   auto kept = static_cast<size_t>(same.first - tokens_.begin());
   keep_ahead(kept);
-  Speculation& speculation = answer.options.speculation;
+  Speculation& speculation = work.answer.options().speculation;
   if (speculation == Speculation::kAuto)
     speculation = model().looks_ahead() && ahead_length_ + 1 >= kept ? Speculation::kLookAhead : Speculation::kOff;
   // The module needs hidden states, which nobody keeps.
@@ -122,11 +125,13 @@ Status Session::begin(std::vector<Token> prompt, GenerateOptions options) {
   forward_.begin_measuring();
   metrics_.prompt_tokens = prompt.size();
   metrics_.cached_tokens = kept;
-  answer.pending.assign(prompt.begin() + static_cast<ptrdiff_t>(kept), prompt.end());
+  metrics_.dropped_messages = chat.dropped_messages;
+  work.pending.assign(prompt.begin() + static_cast<ptrdiff_t>(kept), prompt.end());
   tokens_.resize(kept);
   events_.clear();
   next_event_ = 0;
-  answer_.emplace(std::move(answer));
+  message_ = {};
+  work_.emplace(std::move(work));
   return {};
 }
 
@@ -143,14 +148,14 @@ Result<bool> Session::step(uint32_t budget_us) {
 }
 
 Result<bool> Session::work(std::optional<Clock::time_point> deadline) {
-  while (answer_) {
+  while (work_) {
     const Clock::time_point start = Clock::now();
-    const bool ahead = answer_->looking_ahead;
+    const bool ahead = work_->looking_ahead;
     auto done = ahead ? look_ahead(deadline) : evaluate_pending(deadline);
-    (answer_->generated == 0 ? metrics_.prefill_us : metrics_.decode_us) += microseconds(Clock::now() - start);
+    (work_->answer.generated() == 0 ? metrics_.prefill_us : metrics_.decode_us) += microseconds(Clock::now() - start);
     if (!done.ok()) {
       if (done.status().code() != Code::kCancelled) {
-        answer_.reset();
+        work_.reset();
         return std::move(done).status();
       }
       finish(Finish::kCancelled);
@@ -158,15 +163,19 @@ Result<bool> Session::work(std::optional<Clock::time_point> deadline) {
     }
     if (!*done) return false;
     if (ahead) continue;
-    struct EndUnlessChosen {  // an exception would leave the sampler ahead of the tokens
-      std::optional<Answer>* answer;
+    if (work_->answer.options().prompt_only) {
+      finish(Finish::kLength);
+      return true;
+    }
+    struct EndUnlessChosen {  // an error or exception would leave the sampler ahead of the tokens
+      std::optional<Work>* work;
       ~EndUnlessChosen() {
-        if (answer != nullptr) answer->reset();
+        if (work != nullptr) work->reset();
       }
-    } unless_chosen{&answer_};
+    } unless_chosen{&work_};
     KETTE_TRY(choose());
-    unless_chosen.answer = nullptr;
-    if (answer_ && (!deadline || Clock::now() >= *deadline)) return false;
+    unless_chosen.work = nullptr;
+    if (work_ && (!deadline || Clock::now() >= *deadline)) return false;
   }
   return true;
 }
@@ -187,144 +196,136 @@ size_t Session::rows_of_pass(bool budget, size_t left) const {
 // Bring the pending tokens into the cache; true when the logits of the last, and of the token before each guess, are
 // there.
 Result<bool> Session::evaluate_pending(std::optional<Clock::time_point> deadline) {
-  Answer& a = *answer_;
-  while (a.evaluated < a.pending.size()) {
-    if (a.catching_up) {
-      KETTE_ASSIGN(const bool caught_up, forward_.run(deadline, a.options.cancel.get()));
+  Work& w = *work_;
+  while (w.evaluated < w.pending.size()) {
+    if (w.catching_up) {
+      KETTE_ASSIGN(const bool caught_up, forward_.run(deadline, w.answer.options().cancel.get()));
       if (!caught_up) return false;
-      a.catching_up = false;
+      w.catching_up = false;
       ahead_length_ = length();
     }
     if (!forward_.under_way()) {
-      const size_t n = rows_of_pass(deadline.has_value(), a.pending.size() - a.evaluated);
-      const bool last = a.evaluated + n == a.pending.size();
-      const size_t wanted = last ? 1 + a.drafted : 0, vocab_size = model().shape().vocab_size;
+      const size_t n = rows_of_pass(deadline.has_value(), w.pending.size() - w.evaluated);
+      const bool last = w.evaluated + n == w.pending.size();
+      const size_t wanted = last ? 1 + w.drafted : 0, vocab_size = model().shape().vocab_size;
       if (logits_.size() < wanted * vocab_size)
         logits_ = AlignedBuffer<float>(wanted * vocab_size, loaded_->runtime().allocator.get());
       make_room(tokens_, n);
-      forward_.begin({a.pending.data() + a.evaluated, n}, kv_, length(), logits_.data(), wanted);
+      forward_.begin({w.pending.data() + w.evaluated, n}, kv_, length(), logits_.data(), wanted);
     }
-    KETTE_ASSIGN(const bool done, forward_.run(deadline, a.options.cancel.get()));
+    KETTE_ASSIGN(const bool done, forward_.run(deadline, w.answer.options().cancel.get()));
     if (!done) return false;
     const size_t took = forward_.rows();
-    a.evaluated += took;
+    w.evaluated += took;
     // A guess stands once the model has chosen it too.
-    const size_t sure = std::min(a.evaluated, a.pending.size() - a.drafted);
-    tokens_.insert(tokens_.end(), a.pending.begin() + static_cast<ptrdiff_t>(a.evaluated - took),
-                   a.pending.begin() + static_cast<ptrdiff_t>(sure));
-    if (a.options.speculation == Speculation::kLookAhead && a.evaluated < a.pending.size()) {
-      forward_.begin_ahead(std::span(a.pending).subspan(a.evaluated - took + 1, took), kv_, length() - took, nullptr,
+    const size_t sure = std::min(w.evaluated, w.pending.size() - w.drafted);
+    tokens_.insert(tokens_.end(), w.pending.begin() + static_cast<ptrdiff_t>(w.evaluated - took),
+                   w.pending.begin() + static_cast<ptrdiff_t>(sure));
+    if (w.answer.options().speculation == Speculation::kLookAhead && w.evaluated < w.pending.size()) {
+      forward_.begin_ahead(std::span(w.pending).subspan(w.evaluated - took + 1, took), kv_, length() - took, nullptr,
                            0);
-      a.catching_up = true;
+      w.catching_up = true;
     }
   }
   return true;
 }
 
-// Sample the next token, show it, and decide whether the answer goes on; where it is the one that was guessed, the
+// Choose the next token, show it, and decide whether the answer goes on; where it is the one that was guessed, the
 // logits after it are there already.
 Status Session::choose() {
-  Answer& a = *answer_;
+  Work& w = *work_;
   const size_t vocab_size = model().shape().vocab_size;
-  const std::span<const Token> guesses = std::span(a.pending).last(a.drafted);
+  const std::span<const Token> guesses = std::span(w.pending).last(w.drafted);
   metrics_.drafted_tokens += guesses.size();
   Token token = -1;
   size_t row = 0;
+  std::vector<Token> forced;
   for (bool right = true; right; ++row) {
-    KETTE_ASSIGN(token, a.sampler.sample(logits_.span().subspan(row * vocab_size, vocab_size)));
-    if (!emit(token)) return {};
-    right = row < guesses.size() && token == guesses[row];
+    KETTE_ASSIGN(token, w.answer.choose(logits_.span().subspan(row * vocab_size, vocab_size)));
+    KETTE_ASSIGN(const Finish end, w.answer.take(token, events_));
+    if (!goes_on(end, 0)) return {};
+    forced = w.answer.forced();
+    right = row < guesses.size() && token == guesses[row] && forced.empty();
     if (!right) continue;
     tokens_.push_back(token);
     ++metrics_.accepted_tokens;
   }
-  if (a.generated > row)
-    a.governor.record(guesses.size(), row, microseconds(Clock::now() - a.step_began));  // not the prompt's
-  a.step_began = Clock::now();
-  draft(token, forward_.rows() - (guesses.size() - (row - 1)));
+  if (w.answer.generated() > row)
+    w.governor.record(guesses.size(), row, microseconds(Clock::now() - w.step_began));  // not the prompt's
+  w.step_began = Clock::now();
+  const size_t standing = forward_.rows() - (guesses.size() - (row - 1));
+  w.pending.assign(1, token);
+  w.evaluated = w.drafted = 0;
+  for (const Token next : forced) {
+    w.pending.push_back(next);
+    if (!goes_on(w.answer.take_forced(next, events_), w.pending.size() - 1)) return {};
+  }
+  draft(standing);
   return {};
 }
 
-bool Session::emit(Token token) {
-  Answer& a = *answer_;
-  a.sampler.accept(token);
-  ++a.generated;
-  metrics_.gen_tokens = a.generated;
-  if (a.generated == 1) metrics_.ttft_us = microseconds(Clock::now() - a.began);
-
-  const auto tokenizer = loaded_->tokenizer();
-  const auto is_in = [&](auto&& tokens) { return std::ranges::find(tokens, token) != tokens.end(); };
-  const bool ends = is_in(a.options.stop_tokens) || (!a.options.ignore_eos && is_in(loaded_->ends()));
-  std::string_view bytes;
-  if (tokenizer.ok()) {
-    if (a.options.show_special || !(*tokenizer)->is_special(token)) bytes = (*tokenizer)->bytes_of(token);
-  }
-  if (ends) {
-    finish(Finish::kStop);
-    return false;
-  }
-  events_.push_back({a.text.push(bytes), token, a.generated, Finish::kNone});
-  if (a.text.stopped())
-    finish(Finish::kStopString);
-  else if (a.options.max_tokens > 0 && a.generated >= a.options.max_tokens)
-    finish(Finish::kLength);
-  else if (length() >= capacity())
-    finish(Finish::kContextFull);
-  return answer_.has_value();
+bool Session::goes_on(Finish end, size_t ahead) {
+  const Answer& answer = work_->answer;
+  metrics_.gen_tokens = answer.generated();
+  metrics_.reasoning_tokens = answer.thought_tokens();
+  if (answer.generated() == 1) metrics_.ttft_us = microseconds(Clock::now() - work_->began);
+  if (end == Finish::kNone && length() + ahead >= capacity()) end = Finish::kContextFull;
+  if (end != Finish::kNone) finish(end);
+  return work_.has_value();
 }
 
-// The next pass: the token chosen last, and what is guessed to come after it. `standing`: rows of the pass just done
-// whose tokens stand.
-void Session::draft(Token chosen, size_t standing) {
-  Answer& a = *answer_;
-  a.pending.assign(1, chosen);
-  a.evaluated = 0;
-  a.drafted = 0;
+// What is guessed to come after the pending tokens. `standing`: rows of the pass just done whose tokens stand.
+void Session::draft(size_t standing) {
+  Work& w = *work_;
+  GenerateOptions& options = w.answer.options();
   // The module would have to follow, at a cost, where it only rests: it is let go for the rest of the answer.
-  if (a.options.speculation == Speculation::kLookAhead && a.governor.gave_up())
-    a.options.speculation = Speculation::kOff;
-  if (a.options.speculation == Speculation::kOff) return;
-  size_t most = a.governor.allows() ? std::min<size_t>(a.options.max_draft, capacity() - length() - 1) : 0;
-  if (a.options.max_tokens > 0) most = std::min<size_t>(most, a.options.max_tokens - a.generated - 1);
-  tokens_.push_back(chosen);  // to be seen, though it is not evaluated yet
+  if (options.speculation == Speculation::kLookAhead && w.governor.gave_up()) options.speculation = Speculation::kOff;
+  if (options.speculation == Speculation::kOff) return;
+  // After tokens that had to follow nothing is guessed: of them no hidden state is there yet.
+  const bool allowed = w.pending.size() == 1 && w.governor.allows();
+  size_t most = allowed ? std::min<size_t>(options.max_draft, capacity() - length() - 1) : 0;
+  if (options.max_tokens > 0) most = std::min<size_t>(most, options.max_tokens - w.answer.generated() - 1);
+  tokens_.push_back(w.pending[0]);  // to be seen, though it is not evaluated yet
   struct Unsay {
     std::vector<Token>* tokens;
     ~Unsay() { tokens->pop_back(); }
   } unsay{&tokens_};
-  if (a.options.speculation == Speculation::kLookAhead) {
-    a.most = most;
-    a.looking_ahead = true;
+  if (options.speculation == Speculation::kLookAhead) {
+    w.most = most;
+    w.looking_ahead = true;
     forward_.begin_ahead(std::span(tokens_).last(standing), kv_, tokens_.size() - 1 - standing, logits_.data(),
                          most > 0 ? 1 : 0);
   } else if (most > 0) {
     const std::span<const Token> guesses = look_up(tokens_, most);
-    a.pending.insert(a.pending.end(), guesses.begin(), guesses.end());
-    a.drafted = guesses.size();
+    w.pending.insert(w.pending.end(), guesses.begin(), guesses.end());
+    w.drafted = guesses.size();
   }
 }
 
 // The module guesses one token after another, each from its own state of the one before.
 Result<bool> Session::look_ahead(std::optional<Clock::time_point> deadline) {
-  Answer& a = *answer_;
+  Work& w = *work_;
   for (;;) {
-    KETTE_ASSIGN(const bool done, forward_.run(deadline, a.options.cancel.get()));
+    KETTE_ASSIGN(const bool done, forward_.run(deadline, w.answer.options().cancel.get()));
     if (!done) return false;
-    if (a.drafted == 0) ahead_length_ = length();
-    if (a.drafted == a.most) break;
+    if (w.drafted == 0) ahead_length_ = length();
+    if (w.drafted == w.most) break;
     const std::span<const float> logits = logits_.span().first(model().shape().vocab_size);
     const auto guess = static_cast<Token>(std::ranges::max_element(logits) - logits.begin());
-    a.pending.push_back(guess);
-    if (++a.drafted == a.most) break;
-    forward_.begin_further(guess, kv_, length() + a.drafted - 1, logits_.data());
+    w.pending.push_back(guess);
+    if (++w.drafted == w.most) break;
+    forward_.begin_further(guess, kv_, length() + w.drafted - 1, logits_.data());
   }
-  a.looking_ahead = false;
-  if (a.most == 0) a.step_began = Clock::now();  // a plain step does without the module
+  w.looking_ahead = false;
+  if (w.most == 0) w.step_began = Clock::now();  // a plain step does without the module
   return true;
 }
 
 void Session::finish(Finish reason) {
-  events_.push_back({answer_->text.finish(), -1, answer_->generated, reason});
-  answer_.reset();
+  work_->answer.finish(reason, events_);
+  metrics_.thought_end = work_->answer.thought_end();
+  message_ = work_->answer.message();
+  work_.reset();
 }
 
 std::optional<Event> Session::poll() {

@@ -7,47 +7,21 @@
 #include <vector>
 
 #include "nn/kv_cache.h"
+#include "runtime/answer.h"
 #include "runtime/drafter.h"
 #include "runtime/forward.h"
 #include "runtime/loaded_model.h"
-#include "runtime/text_stream.h"
-#include "sample/sampler.h"
 
 namespace kette {
-
-// Who guesses tokens ahead. Every guess is checked: the tokens are the same with and without.
-enum class Speculation {
-  kAuto,  // the module, where the model has one and it has followed what the session holds of the prompt; else off
-  kOff,
-  kLookUp,     // what followed earlier in the sequence
-  kLookAhead,  // the model's own multi-token prediction module
-};
-
-struct GenerateOptions {
-  uint32_t max_tokens = 0;  // 0: until the context is full
-  bool raw_bytes = false, ignore_eos = false, show_special = false;
-  Sampling sampling;
-  std::vector<std::string> stop;
-  std::vector<Token> stop_tokens;
-  Speculation speculation = Speculation::kAuto;
-  uint32_t max_draft = 0;  // guesses at a time, at most Session::kMaxDraft; 0: 4, or 1 by the module, made for 1
-  std::shared_ptr<const CancelFlag> cancel;
-};
-
-enum class Finish { kNone = 0, kStop = 1, kStopString = 2, kLength = 3, kContextFull = 4, kCancelled = 5 };
-
-struct Event {
-  std::string text;
-  Token token = -1;
-  uint32_t index = 0;
-  Finish finish = Finish::kNone;  // other than kNone: the last event
-};
 
 struct Metrics {
   uint64_t prompt_tokens = 0, cached_tokens = 0, gen_tokens = 0;
   uint64_t drafted_tokens = 0, accepted_tokens = 0;
   uint64_t ttft_us = 0, prefill_us = 0, decode_us = 0;
   uint64_t steps = 0, step_overrun_max_us = 0, quantum_max_us = 0;  // of steps with a budget
+  uint64_t reasoning_tokens = 0;
+  ThoughtEnd thought_end = ThoughtEnd::kNone;
+  uint32_t dropped_messages = 0;
 };
 
 class Session {
@@ -65,17 +39,23 @@ class Session {
   Status rewind(size_t n_tokens);
 
   // Start an answer to a prompt that is the whole sequence; what the session already holds of it is kept.
-  Status begin(std::vector<Token> prompt, GenerateOptions options);
+  Status begin_chat(PreparedChat chat, GenerateOptions options);
+  Status begin(std::vector<Token> prompt, GenerateOptions options) {
+    return begin_chat({std::move(prompt), {}, 0}, std::move(options));
+  }
   // Work until there is an event (budget_us = 0) or for about budget_us. True once the answer has ended.
   Result<bool> step(uint32_t budget_us);
-  bool generating() const { return answer_.has_value(); }
+  bool generating() const { return work_.has_value(); }
   // The next event, if there is one.
   std::optional<Event> poll();
   // End the answer where it is.
   void stop() {
-    answer_.reset();
+    if (work_) message_ = work_->answer.message();
+    work_.reset();
     forward_.drop();
   }
+  // What the answer under way, or that ended last, has come to.
+  const AnswerMessage& message() const { return work_ ? work_->answer.message() : message_; }
 
   size_t length() const { return tokens_.size(); }
   size_t capacity() const { return kv_.capacity(); }
@@ -85,13 +65,12 @@ class Session {
   const LoadedModel& loaded() const { return *loaded_; }
 
  private:
-  struct Answer {
-    Answer(GenerateOptions o, int32_t vocab_size)
-        : options(std::move(o)), sampler(options.sampling, vocab_size), text(options.stop, options.raw_bytes) {}
-    GenerateOptions options;
-    Sampler sampler;
-    TextStream text;
-    std::vector<Token> pending;  // of the prompt, not yet evaluated; then the token chosen last and guesses after it
+  // The answer under way and how far the forward passes for it have come.
+  struct Work {
+    explicit Work(Answer a) : answer(std::move(a)) {}
+    Answer answer;
+    std::vector<Token> pending;  // of the prompt, not yet evaluated; then the token chosen last, what has to follow it,
+                                 // and guesses after that
     size_t drafted = 0;          // how many of pending are guesses
     size_t most = 0;             // guesses wanted by the look ahead under way
     size_t evaluated = 0;        // of pending
@@ -99,7 +78,6 @@ class Session {
     bool looking_ahead = false;  // pending is whole once the module has guessed
     DraftGovernor governor;
     Clock::time_point step_began = Clock::now();
-    uint32_t generated = 0;
     Clock::time_point began = Clock::now();
   };
 
@@ -110,9 +88,9 @@ class Session {
   size_t rows_of_pass(bool budget, size_t left) const;
   Result<bool> evaluate_pending(std::optional<Clock::time_point> deadline);
   Status choose();
-  // Show a chosen token; false if the answer ends with it.
-  bool emit(Token token);
-  void draft(Token chosen, size_t standing);
+  // Whether the answer goes on after a token of it; `ahead` more are taken and not evaluated yet.
+  bool goes_on(Finish finish, size_t ahead);
+  void draft(size_t standing);
   Result<bool> look_ahead(std::optional<Clock::time_point> deadline);
   // The module's keys and values stand for positions before n - 1 at most: each is made with the token that follows.
   void keep_ahead(size_t n) { ahead_length_ = std::min(ahead_length_, n > 0 ? n - 1 : 0); }
@@ -124,7 +102,8 @@ class Session {
   std::vector<Token> tokens_;    // what the cache holds
   size_t ahead_length_ = 0;      // positions that the module's layer of the cache holds
   AlignedBuffer<float> logits_;  // [1 + guesses][vocab_size]
-  std::optional<Answer> answer_;
+  std::optional<Work> work_;
+  AnswerMessage message_;      // of the answer that ended last
   std::vector<Event> events_;  // in order; next_event_ is the first not polled
   size_t next_event_ = 0;
   Metrics metrics_;

@@ -18,6 +18,7 @@ class TextStream {
   std::string push(std::string_view bytes);
   // The rest, at the end.
   std::string finish();
+  bool open() const { return !partial_.empty(); }  // inside a character
   bool stopped() const { return stopped_; }
 
  private:

@@ -98,7 +98,7 @@ struct tokens {
 };
 static inline int32_t keep_token(void* user, const kette_event* event) {
   struct tokens* out = user;
-  if (event->type == KETTE_EVENT_TEXT && out->n < 64) out->id[out->n++] = event->token;
+  if (event->type == KETTE_EVENT_TEXT && event->token >= 0 && out->n < 64) out->id[out->n++] = event->token;
   if (event->type == KETTE_EVENT_DONE) out->finish = event->finish_reason;
   return 0;
 }

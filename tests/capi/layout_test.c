@@ -102,6 +102,18 @@ int main(int argc, char** argv) {
   FIELD(kette_gen_params, cancel);
   FIELD(kette_gen_params, speculation);
   FIELD(kette_gen_params, max_draft);
+  FIELD(kette_gen_params, reasoning);
+  FIELD(kette_gen_params, reasoning_max_tokens);
+  FIELD(kette_gen_params, reasoning_min_tokens);
+  FIELD(kette_gen_params, tool_choice);
+  FIELD(kette_gen_params, reasoning_close);
+  FIELD(kette_gen_params, tool_name);
+  FIELD(kette_gen_params, grammar);
+  FIELD(kette_gen_params, top_logprobs);
+  FIELD(kette_gen_params, reserved);
+  STRUCT(kette_logprob);
+  FIELD(kette_logprob, token);
+  FIELD(kette_logprob, logprob);
   STRUCT(kette_event);
   FIELD(kette_event, struct_size);
   FIELD(kette_event, type);
@@ -110,7 +122,12 @@ int main(int argc, char** argv) {
   FIELD(kette_event, token);
   FIELD(kette_event, finish_reason);
   FIELD(kette_event, index);
-  FIELD(kette_event, reserved);
+  FIELD(kette_event, reasoning_end);
+  FIELD(kette_event, top);
+  FIELD(kette_event, n_top);
+  FIELD(kette_event, logprob);
+  FIELD(kette_event, tool_index);
+  FIELD(kette_event, is_malformed);
   STRUCT(kette_session_params);
   FIELD(kette_session_params, struct_size);
   FIELD(kette_session_params, flags);
@@ -133,6 +150,9 @@ int main(int argc, char** argv) {
   FIELD(kette_metrics, quantum_max_us);
   FIELD(kette_metrics, drafted_tokens);
   FIELD(kette_metrics, accepted_tokens);
+  FIELD(kette_metrics, reasoning_tokens);
+  FIELD(kette_metrics, reasoning_end);
+  FIELD(kette_metrics, dropped_messages);
   if (argc > 1 && strcmp(argv[1], "--print") == 0) return fputs(text, stdout) < 0;
   golden = read_file(KETTE_LAYOUT);
   if (strcmp((const char*)golden.data, text) != 0) {

@@ -31,8 +31,8 @@ from ._errors import (
     Unsupported,
 )
 from ._library import library_version
-from ._model import Model, Tokenizer, probe
-from ._session import Answer, Event, Session
+from ._model import Grammar, Model, Tokenizer, probe
+from ._session import Answer, Event, Session, Vote
 
 __version__ = "0.1.0"
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "Event",
     "Forked",
     "FormatError",
+    "Grammar",
     "GrammarDeadEnd",
     "HostError",
     "IOFailure",
@@ -63,6 +64,7 @@ __all__ = [
     "StructTooNew",
     "Tokenizer",
     "Unsupported",
+    "Vote",
     "library_version",
     "probe",
 ]

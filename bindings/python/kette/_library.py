@@ -14,9 +14,14 @@ MODEL_VOCAB_ONLY, MODEL_EXACT, MODEL_DETERMINISTIC = 2, 4, 8
 TOKENIZE_ADD_SPECIAL, TOKENIZE_PARSE_SPECIAL = 1, 2
 DETOKENIZE_SKIP_SPECIAL = 1
 CHAT_NO_GENERATION_PROMPT = 1
-GENERATE_IGNORE_EOS, GENERATE_SHOW_SPECIAL = 2, 4
+GENERATE_IGNORE_EOS, GENERATE_SHOW_SPECIAL, GENERATE_LOGPROBS, GENERATE_PROMPT_ONLY = 2, 4, 8, 16
+GENERATE_CONSTRAIN_REASONING, GENERATE_ALLOW_LOOPS, GENERATE_DROP_OLDEST = 32, 64, 128
 KV_TYPES = {None: 0, "f32": 1, "f16": 2, "bf16": 3}
 EVENT_DONE = 4
+EVENT_KINDS = {1: "text", 2: "reasoning", 3: "tool_call", 5: "tool_arguments", 6: "tool_end", EVENT_DONE: "done"}
+REASONING = {None: 0, True: 1, False: -1}
+REASONING_ENDS = {0: None, 1: "model", 2: "budget", 3: "loop", 4: "cut"}
+TOOL_CHOICES = {"auto": 0, "none": 1, "required": 2}
 SPECULATION = {None: 0, "off": 1, "prompt_lookup": 2, "mtp": 3}
 FINISH_REASONS = {1: "stop", 2: "stop_string", 3: "length", 4: "context_full", 5: "cancelled"}
 INVALID_ARGUMENT = -1
@@ -125,7 +130,21 @@ class GenParams(Sized):
         ("cancel", c.c_void_p),
         ("speculation", c.c_int32),
         ("max_draft", c.c_uint32),
+        ("reasoning", c.c_int32),
+        ("reasoning_max_tokens", c.c_uint32),
+        ("reasoning_min_tokens", c.c_uint32),
+        ("tool_choice", c.c_int32),
+        ("reasoning_close", c.c_char_p),
+        ("tool_name", c.c_char_p),
+        ("grammar", c.c_void_p),
+        ("top_logprobs", c.c_uint32),
+        ("reserved", c.c_uint32),
     ]
+
+
+class Logprob(c.Structure):
+    c_name = "kette_logprob"
+    _fields_ = [("token", c.c_int32), ("logprob", c.c_float)]
 
 
 class CEvent(Sized):
@@ -138,7 +157,12 @@ class CEvent(Sized):
         ("token", c.c_int32),
         ("finish_reason", c.c_int32),
         ("index", c.c_uint32),
-        ("reserved", c.c_uint32),
+        ("reasoning_end", c.c_int32),
+        ("top", c.POINTER(Logprob)),
+        ("n_top", c.c_uint32),
+        ("logprob", c.c_float),
+        ("tool_index", c.c_uint32),
+        ("is_malformed", c.c_int32),
     ]
 
 
@@ -161,11 +185,13 @@ class Metrics(Sized):
             "quantum_max_us",
             "drafted_tokens",
             "accepted_tokens",
+            "reasoning_tokens",
         )
     ]
+    _fields_ += [("reasoning_end", c.c_int32), ("dropped_messages", c.c_uint32)]
 
 
-STRUCTS = (RuntimeParams, ModelParams, SessionParams, Sampling, GenParams, CEvent, Metrics)
+STRUCTS = (RuntimeParams, ModelParams, SessionParams, Sampling, GenParams, Logprob, CEvent, Metrics)
 
 _P, _PP, _TEXT, _SIZE = c.c_void_p, c.POINTER(c.c_void_p), c.c_char_p, c.c_size_t
 _U32, _SIZE_P, _TOKENS = c.c_uint32, c.POINTER(c.c_size_t), c.POINTER(c.c_int32)
@@ -184,12 +210,14 @@ _FALLIBLE = {
     "chat_set_variables_json": (_P, _TEXT, _SIZE),
     "chat_set_now": (_P, _TEXT, _SIZE),
     "chat_render": (_P, _U32, _PP),
+    "grammar_new": (_P, _TEXT, _TEXT, _SIZE, _PP),
     "session_new": (_P, c.POINTER(SessionParams), _PP),
     "session_fork": (_P, _PP),
     "session_begin_chat": (_P, _P, c.POINTER(GenParams)),
     "session_begin_tokens": (_P, _TOKENS, _SIZE, c.POINTER(GenParams)),
     "session_step": (_P, _U32),
     "session_poll": (_P, c.POINTER(CEvent)),
+    "session_answer": (_P, _PP),
     "session_eval": (_P, _TOKENS, _SIZE, _P, _SIZE),
     "session_rewind": (_P, _U32),
     "session_metrics": (_P, c.POINTER(Metrics)),
@@ -206,6 +234,7 @@ _PLAIN = {
     "model_unref": (None, _P),
     "model_get_i64": (c.c_int64, _P, _TEXT, c.c_int64),
     "chat_free": (None, _P),
+    "grammar_unref": (None, _P),
     "cancel_new": (_P,),
     "cancel_trigger": (None, _P),
     "cancel_reset": (None, _P),

@@ -167,6 +167,13 @@ class _Opened:
         return take_bytes("chat_render", chat, flags).decode("utf-8", "replace")
 
 
+class Grammar:
+    """What an answer's text must match; made by Model.grammar, for any number of answers of that model."""
+
+    def __init__(self, handle: Handle):
+        self._handle = handle
+
+
 class Tokenizer(_Opened):
     """The vocabulary and chat template of a tokenizer.json, of a Hugging Face directory, or of a GGUF; no weights.
 
@@ -219,6 +226,25 @@ class Model(_Opened):
     @property
     def vocab_size(self) -> int:
         return lib.kette_model_get_i64(self._pointer, b"vocab_size", 0)
+
+    def grammar(
+        self,
+        *,
+        json_schema: Union[str, Mapping[str, Any], bool, None] = None,
+        regex: Optional[str] = None,
+        gbnf: Optional[str] = None,
+    ) -> Grammar:
+        """A constraint for answers, of one of: a JSON schema (an object or its text; {} is any JSON), a regular expression
+        that the whole text matches, a grammar in llama.cpp's notation."""
+        if json_schema is not None and not isinstance(json_schema, str):
+            json_schema = json.dumps(json_schema)
+        given = {"json_schema": json_schema, "regex": regex, "gbnf": gbnf}
+        sources = [(kind, convert.utf8(source)) for kind, source in given.items() if source is not None]
+        if len(sources) != 1:
+            raise TypeError("grammar() takes one of json_schema, regex and gbnf")
+        kind, source = sources[0]
+        args = (self._pointer, kind.encode(), source, len(source))
+        return Grammar(make("grammar_new", lib.kette_grammar_unref, *args))
 
     def session(self, max_context: int = 0, kv_type: Optional[str] = None) -> "Session":
         """A conversation. max_context: tokens held, 0 is the model's context length, at most 4096.

@@ -4,20 +4,43 @@ from __future__ import annotations
 import ctypes as c
 import difflib
 import inspect
+import json
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Union,
+)
 
 from . import _convert as convert
 from ._errors import InvalidArgument, OutOfMemory
 from ._library import (
     DONE,
     EVENT_DONE,
+    EVENT_KINDS,
     FINISH_REASONS,
+    GENERATE_ALLOW_LOOPS,
+    GENERATE_CONSTRAIN_REASONING,
+    GENERATE_DROP_OLDEST,
     GENERATE_IGNORE_EOS,
+    GENERATE_LOGPROBS,
+    GENERATE_PROMPT_ONLY,
     GENERATE_SHOW_SPECIAL,
     OK,
+    REASONING,
+    REASONING_ENDS,
     SAMPLING_BITS,
     SPECULATION,
+    TOOL_CHOICES,
     CEvent,
     GenParams,
     Handle,
@@ -27,8 +50,9 @@ from ._library import (
     lib,
     make,
     opened,
+    take_bytes,
 )
-from ._model import Message, make_chat
+from ._model import Grammar, Message, make_chat
 
 if TYPE_CHECKING:
     import datetime
@@ -41,23 +65,38 @@ SLICE_US = 50_000  # how long Ctrl-C waits at most, about
 
 
 class Event:
-    """A token of an answer.
+    """A token of an answer, or a part of it.
 
-    text: what it adds, whole characters; empty while a character or a stop string is open. token: its id, -1 in a last
-    event that only brings text that was held back. finish_reason: None, and once the answer has ended, in its last
-    event "stop" (the model ended its turn), "stop_string", "length", "context_full" or "cancelled".
+    kind: "text", "reasoning", "tool_call" (text is the tool's name), "tool_arguments" (pieces of JSON), "tool_end", or
+    "done" for an end that belongs to no token. Kinds other than text come in answers to chats. text: what it adds, whole
+    characters; empty while a character, a tag or a stop string is open. token: its id, -1 where it brings what was held
+    back, or a further part of the token before. tool_index: which call of the answer, from 0. logprob and top_logprobs
+    [(id, logprob)]: where they were asked for, natural logarithms by the model's logits alone. finish_reason: None, and in
+    the last event of the answer "stop" (the model ended its turn), "stop_string", "length", "context_full" or "cancelled".
     """
 
-    __slots__ = ("text", "token", "finish_reason")
+    __slots__ = ("kind", "text", "token", "tool_index", "logprob", "top_logprobs", "finish_reason")
 
-    def __init__(self, text: str, token: int):
-        self.text = text
-        self.token = token
+    def __init__(self, raw: CEvent):
+        self.kind = EVENT_KINDS.get(raw.type, "unknown")
+        self.text = c.string_at(raw.text, raw.text_len).decode("utf-8", "replace")
+        self.token: int = raw.token
+        self.tool_index: int = raw.tool_index
+        self.logprob: float = raw.logprob
+        self.top_logprobs = [(raw.top[i].token, raw.top[i].logprob) for i in range(raw.n_top)]
         self.finish_reason: Optional[str] = None
 
     def __repr__(self) -> str:
         end = f", finish_reason={self.finish_reason!r}" if self.finish_reason else ""
-        return f"Event({self.text!r}, token={self.token}{end})"
+        return f"Event({self.kind}, {self.text!r}, token={self.token}{end})"
+
+
+class Vote(NamedTuple):
+    """The text that most answers give, how many did, and all of them."""
+
+    text: str
+    votes: int
+    answers: "List[Answer]"
 
 
 class Options:
@@ -83,9 +122,51 @@ class Options:
         show_special: bool = False,
         speculation: Optional[str] = None,
         max_draft: int = 0,
+        reasoning: Optional[bool] = None,
+        reasoning_max_tokens: Optional[int] = None,
+        reasoning_min_tokens: int = 0,
+        reasoning_close: Optional[str] = None,
+        allow_loops: bool = False,
+        tool_choice: str = "auto",
+        grammar: Optional[Grammar] = None,
+        constrain_reasoning: bool = False,
+        logprobs: bool = False,
+        top_logprobs: int = 0,
+        drop_oldest: bool = False,
+        prompt_only: bool = False,
     ):
-        flags = (GENERATE_IGNORE_EOS if ignore_eos else 0) | (GENERATE_SHOW_SPECIAL if show_special else 0)
-        self.params = GenParams(flags=flags, max_tokens=convert.integer("max_tokens", max_tokens or 0, 0, 2**32 - 1))
+        flags = {
+            GENERATE_IGNORE_EOS: ignore_eos,
+            GENERATE_SHOW_SPECIAL: show_special,
+            GENERATE_LOGPROBS: logprobs or top_logprobs,
+            GENERATE_PROMPT_ONLY: prompt_only,
+            GENERATE_CONSTRAIN_REASONING: constrain_reasoning,
+            GENERATE_ALLOW_LOOPS: allow_loops,
+            GENERATE_DROP_OLDEST: drop_oldest,
+        }
+        self.params = GenParams(
+            flags=sum(bit for bit, wanted in flags.items() if wanted),
+            max_tokens=convert.integer("max_tokens", max_tokens or 0, 0, 2**32 - 1),
+        )
+        if reasoning not in REASONING:
+            raise InvalidArgument(f"reasoning: {reasoning!r}, expected None, True or False")
+        if reasoning_max_tokens == 0:
+            if reasoning:
+                raise InvalidArgument("reasoning_max_tokens is 0 and reasoning True")
+            reasoning = False
+        self.params.reasoning = REASONING[reasoning]
+        limits = {"reasoning_max_tokens": reasoning_max_tokens or 0, "reasoning_min_tokens": reasoning_min_tokens}
+        for name, value in {**limits, "top_logprobs": top_logprobs}.items():
+            setattr(self.params, name, convert.integer(name, value, 0, 2**32 - 1))
+        if reasoning_close is not None:
+            self.params.reasoning_close = convert.c_string("reasoning_close", reasoning_close)
+        # A name that is none of the words is the tool to be called.
+        self.params.tool_choice = TOOL_CHOICES.get(tool_choice, TOOL_CHOICES["required"])
+        if tool_choice not in TOOL_CHOICES:
+            self.params.tool_name = convert.c_string("tool_choice", tool_choice)
+        if grammar is not None:
+            self._grammar = grammar  # lives until the answer has begun, which then keeps it
+            self.params.grammar = grammar._handle.pointer
         if speculation not in SPECULATION:
             raise InvalidArgument(f"speculation: {speculation!r}, expected None, 'off', 'prompt_lookup' or 'mtp'")
         self.params.speculation = SPECULATION[speculation]
@@ -139,11 +220,18 @@ class Answer:
         self._ended = ended  # told once whether the answer came to anything
         self._raw = CEvent()
         self._status = OK
-        self._last: Optional[Event] = None
         self._ahead: Optional[Event] = None  # polled, not yet given out
         self._text: List[str] = []
+        self._reasoning: List[str] = []
+        self._answered = False
         self.open = True
         self.finish_reason: Optional[str] = None
+        #: Who ended the thinking, once it is over: None (there was none), "model", "budget", "loop" or "cut".
+        self.reasoning_end: Optional[str] = None
+        #: Tool calls so far: {"name": …, "arguments": the JSON as the model wrote it, "malformed": it is not JSON}.
+        self.tool_calls: List[Dict[str, Any]] = []
+        #: The answer as a message of OpenAI's API, once it has ended: content, reasoning_content, tool_calls.
+        self.message: Optional[Dict[str, Any]] = None
 
     def __iter__(self) -> Iterator[Event]:
         return self
@@ -170,14 +258,8 @@ class Answer:
             if not event.finish_reason:
                 self._ahead = self._poll()
                 if self._ahead is not None and self._ahead.finish_reason:
-                    # The end is known already: one event for both.
-                    event.text += self._ahead.text
-                    event.finish_reason = self._ahead.finish_reason
-            elif self._last is not None and not event.text:
-                self._last.finish_reason = self.finish_reason = event.finish_reason
-                break
-            self._last = event
-            self._text.append(event.text)
+                    event.finish_reason = self._ahead.finish_reason  # the end is known already: one event for both
+            self._note(event)
             if event.finish_reason:
                 self.finish_reason = event.finish_reason
                 self._end(True)
@@ -185,34 +267,56 @@ class Answer:
         self._end(True)
         return None
 
+    def _note(self, event: Event) -> None:
+        self._answered = self._answered or event.kind != "done"
+        if event.kind == "text":
+            self._text.append(event.text)
+        elif event.kind == "reasoning":
+            self._reasoning.append(event.text)
+        elif event.kind == "tool_call":
+            self.tool_calls.append({"name": event.text, "arguments": "", "malformed": False})
+        elif event.kind == "tool_arguments":
+            self.tool_calls[-1]["arguments"] += event.text
+
     def _poll(self) -> Optional[Event]:
         raw = self._raw
         self._status = call("session_poll", self._session._pointer, c.byref(raw))
         if self._status != OK:
             return None
-        event = Event(c.string_at(raw.text, raw.text_len).decode("utf-8", "replace"), raw.token)
+        event = Event(raw)
         if raw.type == EVENT_DONE:
             event.finish_reason = FINISH_REASONS.get(raw.finish_reason, "unknown")
+            self.reasoning_end = REASONING_ENDS.get(raw.reasoning_end, "unknown")
+        if event.kind == "tool_end" and raw.is_malformed:
+            self.tool_calls[-1]["malformed"] = True
         return event
 
     def _end(self, came_to_something: bool) -> None:
         if self.open:
             self.open = False
+            if self._session._handle is not None:
+                self.message = json.loads(take_bytes("session_answer", self._session._handle))
             if self._ended is not None:
                 self._ended(self, came_to_something)
             self._ended = None
 
     def text(self) -> str:
-        """Work to the end; the whole answer, with what has been iterated already."""
+        """Work to the end; the whole text, with what has been iterated already, without thoughts and tool calls."""
         for _ in self:
             pass
         return "".join(self._text)
+
+    def reasoning(self) -> str:
+        """Work to the end; all that the model thought."""
+        for _ in self:
+            pass
+        return "".join(self._reasoning)
 
     def close(self) -> None:
         """End the answer where it is. Harmless once it has ended."""
         if self.open:
             self.finish_reason = "cancelled"
-            self._end(bool(self._text))
+            self._end(self._answered)
             self._session._stop_work()
 
     def __del__(self) -> None:
@@ -275,6 +379,8 @@ class Session:
         ignore_eos: go on after the model ended its turn. show_special: control tokens appear in the text. speculation:
         who guesses tokens ahead, which changes no token: "mtp" (the model's multi-token prediction module),
         "prompt_lookup" (what followed earlier), "off", None ("mtp" where the model has it); max_draft: at a time.
+        grammar: a Grammar that the text must match; in a chat after the thinking, unless constrain_reasoning. logprobs,
+        top_logprobs: what events then have. prompt_only: evaluate the prompt and end, for forks and later answers.
         """
         chosen = Options(max_tokens=max_tokens, **options)
         if isinstance(prompt, (str, bytes)):
@@ -292,7 +398,14 @@ class Session:
         variables: Optional[Mapping[str, Any]] = None,
         **options: Any,
     ) -> Answer:
-        """Answer; yields events as generate does, with the same options.
+        """Answer; yields events as generate does, with the same options and these:
+
+        reasoning: True or False (not one token), None is as the model's template has it. reasoning_max_tokens: then
+        thinking is closed, softly, with the sentence reasoning_close; 0 is the same as reasoning=False.
+        reasoning_min_tokens: until then neither thinking nor the answer ends. Thinking that runs in circles is closed
+        too, unless allow_loops. tool_choice: "auto", "none", "required", or the name of the tool to be called.
+        drop_oldest: while the prompt with room for max_tokens (0: a quarter of the context) does not fit, leave out the
+        oldest turn.
 
         messages: a str goes on with the conversation so far, a list of messages as in OpenAI's API takes its place.
         Question and answer are kept in .messages, unless it fails or is ended before its first token. tools, now,
@@ -322,11 +435,41 @@ class Session:
             if not came_to_something:
                 self.messages = before
             else:
-                asked.append({"role": "assistant", "content": "".join(answer._text)})
+                asked.append(answer.message or {"role": "assistant", "content": "".join(answer._text)})
 
         answer = self._begin("session_begin_chat", prompt, options=chosen, ended=ended)
         self.messages = asked
         return answer
+
+    def vote(
+        self,
+        question: str,
+        n: int = 5,
+        key: Optional[Callable[[Answer], Any]] = None,
+        seed: int = 0,
+        **options: Any,
+    ) -> Vote:
+        """Think n times, each time with a seed of its own, and take the text that most answers give (of equals the first).
+
+        The prompt is evaluated once; each answer is that of a fork. key(answer): what is compared, else the text without
+        white space at the ends. Options as in chat. Temperature 0 would give n equal answers. .messages stay as they are.
+        """
+        convert.integer("n", n, 1, 2**31 - 1)
+        before = self.messages
+        asked = before + [{"role": "user", "content": question}]
+        try:
+            self.chat(asked, prompt_only=True, **options).text()
+        finally:
+            self.messages = before
+        answers, keys = [], []
+        for i in range(n):
+            with self.fork() as fork:
+                answer = fork.chat(asked, seed=seed + i, **options)
+                text = answer.text()
+                answers.append(answer)
+                keys.append(text.strip() if key is None else key(answer))
+        winner = max(range(n), key=lambda i: (keys.count(keys[i]), -i))
+        return Vote(answers[winner].text(), keys.count(keys[winner]), answers)
 
     def eval(self, ids: Iterable[int], all_logits: bool = False) -> "numpy.ndarray":
         """Append tokens and return logits, float32 [rows, vocab_size]: of every token, or only of the last."""
@@ -376,7 +519,7 @@ class Session:
         answer = self._answer() if self._answer is not None else None
         if answer is not None and answer.open:
             answer.finish_reason = "cancelled"
-            answer._end(bool(answer._text))
+            answer._end(answer._answered)
         self._answer = None
         self._handle = None
 

@@ -74,6 +74,7 @@ typedef struct kette_api {
   kette_status (*session_step)(kette_session* session, uint32_t budget_us, kette_error** err);
   kette_status (*session_poll)(kette_session* session, kette_event* event, kette_error** err);
   kette_status (*session_run)(kette_session* session, kette_on_event on_event, void* user, kette_error** err);
+  kette_status (*session_answer)(const kette_session* session, kette_buf** json, kette_error** err);
   kette_status (*session_eval)(kette_session* session, const kette_token* tokens, size_t n, float* logits, size_t rows,
                                kette_error** err);
   kette_status (*session_rewind)(kette_session* session, uint32_t n_tokens, kette_error** err);

@@ -338,6 +338,21 @@ typedef struct kette_sampling {
 #define KETTE_GENERATE_RAW_BYTES 1u   /* text events may end inside a UTF-8 character */
 #define KETTE_GENERATE_IGNORE_EOS 2u  /* end-of-turn tokens neither stop nor show */
 #define KETTE_GENERATE_SHOW_SPECIAL 4u /* control tokens appear in the text */
+#define KETTE_GENERATE_LOGPROBS 8u     /* events have logprob, and top with top_logprobs */
+#define KETTE_GENERATE_PROMPT_ONLY 16u /* evaluate the prompt and end (KETTE_FINISH_LENGTH) before a token is chosen: what
+                                          forks and later answers then find evaluated */
+#define KETTE_GENERATE_CONSTRAIN_REASONING 32u /* the grammar holds from the answer's first token, not after thinking */
+#define KETTE_GENERATE_ALLOW_LOOPS 64u /* thinking that runs in circles is not closed */
+#define KETTE_GENERATE_DROP_OLDEST 128u /* begin_chat: while the prompt with room for max_tokens (0: a quarter of the
+                                          context) does not fit, leave out the oldest turn: the first message that is
+                                          not of the system, and what follows it up to the next of the user. The last
+                                          message of the user stays, and what comes after it */
+#define KETTE_REASONING_DEFAULT 0 /* as the model's template has it */
+#define KETTE_REASONING_ON 1
+#define KETTE_REASONING_OFF (-1)  /* not one token of thinking */
+#define KETTE_TOOLS_AUTO 0     /* the model calls a tool or not */
+#define KETTE_TOOLS_NONE 1     /* what looks like a call is text */
+#define KETTE_TOOLS_REQUIRED 2 /* after its thinking the model calls a tool, with arguments as the tool's schema says */
 /* Who guesses tokens ahead. Several guesses are checked in one pass over the weights, and where that takes longer than it
  * saves guessing rests: tokens are the same with and without, only faster or not. */
 #define KETTE_SPECULATION_AUTO 0          /* MTP where the model has it and nothing held need be evaluated again, else off */
@@ -355,24 +370,58 @@ typedef struct kette_gen_params {
   kette_cancel* cancel;           /* checked at every safe point; the session keeps whole tokens */
   int32_t speculation;            /* KETTE_SPECULATION_* */
   uint32_t max_draft;             /* guesses at a time, at most 7; 0: the default */
+  /* Of begin_chat alone, with a model whose template has thinking (kette_model_info says which); KETTE_E_UNSUPPORTED
+   * where ON, or a number, is asked of one that has not. */
+  int32_t reasoning;              /* KETTE_REASONING_* */
+  uint32_t reasoning_max_tokens;  /* then thinking is closed, softly: with reasoning_close; 0: no limit */
+  uint32_t reasoning_min_tokens;  /* until then neither thinking nor the answer ends */
+  int32_t tool_choice;            /* KETTE_TOOLS_*, where the chat has tools */
+  const char* reasoning_close;    /* a sentence that goes before the closing tag; NULL: the default, "" : none */
+  const char* tool_name;          /* with KETTE_TOOLS_REQUIRED: this one; NULL: any */
+  const kette_grammar* grammar;   /* what the text must match: see section 9. Kept for the answer */
+  uint32_t top_logprobs;          /* likeliest tokens listed with each, at most 20 */
+  uint32_t reserved;
 } kette_gen_params;
 
+/* Each token that is chosen, or put in to close a thought, makes at least one event. The kinds of text come apart only
+ * in answers to chats, and tool calls only where the chat has tools; else all is TEXT. Of each kind the texts joined are
+ * the whole, however tokens cut it; tags and the line breaks around them are in none. */
 #define KETTE_EVENT_NONE 0
-#define KETTE_EVENT_TEXT 1 /* a token was chosen; text may be empty while a character or stop string is open */
+#define KETTE_EVENT_TEXT 1           /* text may be empty while a character, a tag or a stop string is open */
+#define KETTE_EVENT_REASONING 2      /* the same of what the model thinks */
+#define KETTE_EVENT_TOOL_CALL 3      /* a call begins: text is the tool's name */
 #define KETTE_EVENT_DONE 4
+#define KETTE_EVENT_TOOL_ARGUMENTS 5 /* the call's arguments, JSON, as they come */
+#define KETTE_EVENT_TOOL_END 6       /* the call is over; is_malformed: its arguments are not JSON */
+/* Who ended the thinking. */
+#define KETTE_REASONING_END_NONE 0   /* there was none, or it goes on */
+#define KETTE_REASONING_END_MODEL 1
+#define KETTE_REASONING_END_BUDGET 2 /* reasoning_max_tokens */
+#define KETTE_REASONING_END_LOOP 3   /* it ran in circles */
+#define KETTE_REASONING_END_CUT 4    /* the answer ended in it */
 #define KETTE_FINISH_STOP 1         /* the model ended its turn */
 #define KETTE_FINISH_STOP_STRING 2
 #define KETTE_FINISH_LENGTH 3       /* max_tokens */
 #define KETTE_FINISH_CONTEXT_FULL 4
 #define KETTE_FINISH_CANCELLED 5
+typedef struct kette_logprob {
+  kette_token token;
+  float logprob; /* natural logarithm of the probability by the model's logits alone, before sampling and grammar */
+} kette_logprob;
 typedef struct kette_event {
   uint32_t struct_size, type;
   const char* text; /* whole UTF-8 unless RAW_BYTES; valid until the next call on the session */
   size_t text_len;
-  kette_token token; /* -1 where the event belongs to none */
+  kette_token token; /* -1 where the event belongs to none, or to the one of the event before */
   int32_t finish_reason;
   uint32_t index; /* tokens generated so far */
-  uint32_t reserved;
+  int32_t reasoning_end; /* with DONE: KETTE_REASONING_END_* */
+  /* With KETTE_GENERATE_LOGPROBS, where the token was chosen by its logits: */
+  const kette_logprob* top; /* [n_top], the likeliest first; valid as text is */
+  uint32_t n_top;
+  float logprob;        /* of token; 0 where there is none */
+  uint32_t tool_index;  /* of the TOOL_* kinds: which call of the answer, from 0 */
+  int32_t is_malformed; /* with TOOL_END */
 } kette_event;
 
 #define KETTE_KV_DEFAULT 0
@@ -394,6 +443,9 @@ typedef struct kette_metrics {
    * longest stretch of work between two safe points. */
   uint64_t steps, step_overrun_max_us, quantum_max_us;
   uint64_t drafted_tokens, accepted_tokens; /* guesses made, and those that were right */
+  uint64_t reasoning_tokens;                /* of gen_tokens, with what was put in to close the thought */
+  int32_t reasoning_end;                    /* KETTE_REASONING_END_* */
+  uint32_t dropped_messages;                /* by KETTE_GENERATE_DROP_OLDEST */
 } kette_metrics;
 
 typedef int32_t (*kette_on_event)(void* user, const kette_event* event); /* not 0 stops the answer [CB-C] */
@@ -422,6 +474,11 @@ KETTE_API kette_status kette_session_step(kette_session* session, uint32_t budge
 KETTE_API kette_status kette_session_poll(kette_session* session, kette_event* event, kette_error** err);
 /* step and poll until the end, each event to on_event. Returns KETTE_OK. */
 KETTE_API kette_status kette_session_run(kette_session* session, kette_on_event on_event, void* user, kette_error** err);
+/* The answer under way, or that ended last, as a message for kette_chat_add_json: role, content, reasoning_content where
+ * it thought, tool_calls where it called tools, as the model's template wants them. The next prompt is then that of the
+ * conversation: what the template leaves out of earlier turns, thoughts mostly, is evaluated no more, and of what stays
+ * only the answer is evaluated anew. */
+KETTE_API kette_status kette_session_answer(const kette_session* session, kette_buf** json, kette_error** err);
 /* Append tokens to what the session holds and write the logits of the last `rows` of them, [rows][vocab_size]:
  * for own samplers, scoring and tests. rows may be 0. */
 KETTE_API kette_status kette_session_eval(kette_session* session, const kette_token* tokens, size_t n, float* logits,

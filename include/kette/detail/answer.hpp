@@ -70,7 +70,7 @@ struct session_state {
       close(false);
     } else if (s == KETTE_OK) {
       generated = out.index();
-      if (keeps_exchange) text.append(out.text());
+      if (keeps_exchange && out.is_text()) text.append(out.text());
       if (out.is_done()) close(generated > 0 || out.reason() == finish_reason::stop);
     } else if (s == KETTE_DONE) {
       close(generated > 0);
@@ -101,11 +101,17 @@ struct session_state {
     close(generated > 0);
   }
 
+  // The answer as a message with all that it is; empty if there is no memory for it.
+  std::string answer_json() const {
+    auto json = make_string([&](kette_buf** out, kette_error** e) { return kette_session_answer(raw(), out, e); });
+    return json ? std::move(*json) : std::string();
+  }
+
   // The answer is over; keep question and answer, or forget the question.
   void close(bool keep) {
     if (answering && keeps_exchange && !messages.empty()) {
       if (keep)
-        messages.push_back({"assistant", std::move(text)});
+        messages.push_back({"assistant", std::move(text), answer_json()});
       else
         messages.pop_back();
     }
