@@ -44,7 +44,7 @@ Result<std::unique_ptr<Session>> Session::make(std::shared_ptr<const LoadedModel
 
 Result<std::unique_ptr<Session>> Session::fork() const {
   KETTE_ASSIGN(std::unique_ptr<Session> copy, make(loaded_, kv_.capacity(), kv_.type()));
-  copy->kv_.copy_from(kv_, tokens_.size());
+  copy->kv_ = kv_.share(tokens_.size());
   copy->tokens_ = tokens_;
   copy->ahead_length_ = ahead_length_;
   return copy;
@@ -88,6 +88,7 @@ Status Session::rewind(size_t n_tokens) {
     return error(Code::kInvalidArgument, "rewind to {} tokens, the session holds {}", n_tokens, length());
   keep_ahead(n_tokens);
   tokens_.resize(n_tokens);
+  kv_.drop_behind(n_tokens);
   return {};
 }
 
@@ -124,6 +125,7 @@ Status Session::begin(std::vector<Token> prompt, GenerateOptions options) {
   metrics_.cached_tokens = kept;
   answer.pending.assign(prompt.begin() + static_cast<ptrdiff_t>(kept), prompt.end());
   tokens_.resize(kept);
+  kv_.drop_behind(kept);
   events_.clear();
   next_event_ = 0;
   answer_.emplace(std::move(answer));
@@ -207,16 +209,17 @@ Result<bool> Session::evaluate_pending(std::optional<Clock::time_point> deadline
     KETTE_ASSIGN(const bool done, forward_.run(deadline, a.options.cancel.get()));
     if (!done) return false;
     const size_t took = forward_.rows();
+    // First, for it may find no memory: the stretch is then evaluated again.
+    const bool more = a.evaluated + took < a.pending.size();
+    if (a.options.speculation == Speculation::kLookAhead && more) {
+      forward_.begin_ahead(std::span(a.pending).subspan(a.evaluated + 1, took), kv_, length(), nullptr, 0);
+      a.catching_up = true;
+    }
     a.evaluated += took;
     // A guess stands once the model has chosen it too.
     const size_t sure = std::min(a.evaluated, a.pending.size() - a.drafted);
     tokens_.insert(tokens_.end(), a.pending.begin() + static_cast<ptrdiff_t>(a.evaluated - took),
                    a.pending.begin() + static_cast<ptrdiff_t>(sure));
-    if (a.options.speculation == Speculation::kLookAhead && a.evaluated < a.pending.size()) {
-      forward_.begin_ahead(std::span(a.pending).subspan(a.evaluated - took + 1, took), kv_, length() - took, nullptr,
-                           0);
-      a.catching_up = true;
-    }
   }
   return true;
 }
@@ -286,26 +289,33 @@ void Session::draft(Token chosen, size_t standing) {
   if (a.options.speculation == Speculation::kOff) return;
   size_t most = a.governor.allows() ? std::min<size_t>(a.options.max_draft, capacity() - length() - 1) : 0;
   if (a.options.max_tokens > 0) most = std::min<size_t>(most, a.options.max_tokens - a.generated - 1);
+  if (a.options.speculation == Speculation::kLookAhead) {
+    a.pending.reserve(1 + most);
+    a.most = most;
+    a.standing = standing;
+    a.looking_ahead = true;
+    return;
+  }
+  if (most == 0) return;
   tokens_.push_back(chosen);  // to be seen, though it is not evaluated yet
   struct Unsay {
     std::vector<Token>* tokens;
     ~Unsay() { tokens->pop_back(); }
   } unsay{&tokens_};
-  if (a.options.speculation == Speculation::kLookAhead) {
-    a.most = most;
-    a.looking_ahead = true;
-    forward_.begin_ahead(std::span(tokens_).last(standing), kv_, tokens_.size() - 1 - standing, logits_.data(),
-                         most > 0 ? 1 : 0);
-  } else if (most > 0) {
-    const std::span<const Token> guesses = look_up(tokens_, most);
-    a.pending.insert(a.pending.end(), guesses.begin(), guesses.end());
-    a.drafted = guesses.size();
-  }
+  const std::span<const Token> guesses = look_up(tokens_, most);
+  a.pending.insert(a.pending.end(), guesses.begin(), guesses.end());
+  a.drafted = guesses.size();
 }
 
 // The module guesses one token after another, each from its own state of the one before.
 Result<bool> Session::look_ahead(std::optional<Clock::time_point> deadline) {
   Answer& a = *answer_;
+  if (a.standing > 0) {  // what follows those rows: the tokens after them, and the one chosen last
+    std::vector<Token> next(tokens_.end() - static_cast<ptrdiff_t>(a.standing - 1), tokens_.end());
+    next.push_back(a.pending.front());
+    forward_.begin_ahead(next, kv_, length() - a.standing, logits_.data(), a.most > 0 ? 1 : 0);
+    a.standing = 0;
+  }
   for (;;) {
     KETTE_ASSIGN(const bool done, forward_.run(deadline, a.options.cancel.get()));
     if (!done) return false;
@@ -313,9 +323,10 @@ Result<bool> Session::look_ahead(std::optional<Clock::time_point> deadline) {
     if (a.drafted == a.most) break;
     const std::span<const float> logits = logits_.span().first(model().shape().vocab_size);
     const auto guess = static_cast<Token>(std::ranges::max_element(logits) - logits.begin());
+    // First, for it may find no memory.
+    if (a.drafted + 1 < a.most) forward_.begin_further(guess, kv_, length() + a.drafted, logits_.data());
     a.pending.push_back(guess);
     if (++a.drafted == a.most) break;
-    forward_.begin_further(guess, kv_, length() + a.drafted - 1, logits_.data());
   }
   a.looking_ahead = false;
   if (a.most == 0) a.step_began = Clock::now();  // a plain step does without the module

@@ -94,6 +94,7 @@ class Session {
     std::vector<Token> pending;  // of the prompt, not yet evaluated; then the token chosen last and guesses after it
     size_t drafted = 0;          // how many of pending are guesses
     size_t most = 0;             // guesses wanted by the look ahead under way
+    size_t standing = 0;         // rows of the last pass whose tokens stand, until that look ahead begins
     size_t evaluated = 0;        // of pending
     bool catching_up = false;    // the module is behind: it goes over the stretch of the prompt just evaluated
     bool looking_ahead = false;  // pending is whole once the module has guessed
