@@ -3,9 +3,11 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
+#include "base/hash.h"
 #include "chat/chat_template.h"
 #include "file/checkpoint.h"
 #include "models/binder.h"
@@ -61,6 +63,9 @@ class LoadedModel {
   const WeightStore& store() const { return store_; }
   // kBudget if a session of so many tokens, with a cache of so many bytes, is beyond the budget.
   Status check_budget(uint64_t context, uint64_t kv_bytes) const;
+  // Tells this model, with its settings and in its weight types, from others: a hash of samples, made when first asked
+  // for.
+  Result<Hash128> fingerprint() const;
   // Tokens that end an answer.
   std::span<const Token> ends() const { return ends_; }
 
@@ -96,6 +101,8 @@ class LoadedModel {
   std::string name_, template_problem_, info_;
   uint64_t weight_bytes_ = 0;
   std::vector<Token> ends_;
+  mutable std::mutex fingerprint_mutex_;
+  mutable std::optional<Hash128> fingerprint_;
 };
 
 }  // namespace kette

@@ -47,6 +47,7 @@ Result<std::unique_ptr<Session>> Session::fork() const {
   copy->kv_ = kv_.share(tokens_.size());
   copy->tokens_ = tokens_;
   copy->ahead_length_ = ahead_length_;
+  copy->adapter_ = adapter_;
   return copy;
 }
 

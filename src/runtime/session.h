@@ -10,6 +10,7 @@
 #include "runtime/drafter.h"
 #include "runtime/forward.h"
 #include "runtime/loaded_model.h"
+#include "runtime/session_file.h"
 #include "runtime/text_stream.h"
 #include "sample/sampler.h"
 
@@ -64,6 +65,13 @@ class Session {
   Status eval(std::span<const Token> tokens, float* logits, size_t rows);
   Status rewind(size_t n_tokens);
 
+  // What it holds, to be written by the result while the session stays as it is; kMisuse during an answer.
+  Result<SessionWriter> save() const;
+  // To a file, whole or not at all.
+  Status save_file(const std::string& path) const;
+  // Hold what was saved instead, with the same bits; see read_session. Needs memory for both. Fails without effect.
+  Status load(const Source& source);
+
   // Start an answer to a prompt that is the whole sequence; what the session already holds of it is kept.
   Status begin(std::vector<Token> prompt, GenerateOptions options);
   // Work until there is an event (budget_us = 0) or for about budget_us. True once the answer has ended.
@@ -107,6 +115,7 @@ class Session {
   Session(std::shared_ptr<const LoadedModel> loaded, nn::KvCache kv);
   Status check(std::span<const Token> tokens) const;
   const Model& model() const { return *loaded_->model(); }
+  Result<SessionIdentity> identity() const;
   Result<bool> work(std::optional<Clock::time_point> deadline);
   size_t rows_of_pass(bool budget, size_t left) const;
   Result<bool> evaluate_pending(std::optional<Clock::time_point> deadline);
@@ -124,6 +133,7 @@ class Session {
   Forward forward_;
   std::vector<Token> tokens_;    // what the cache holds
   size_t ahead_length_ = 0;      // positions that the module's layer of the cache holds
+  std::string adapter_;          // what else the cache's contents depend on: a key, empty for the model alone
   AlignedBuffer<float> logits_;  // [1 + guesses][vocab_size]
   std::optional<Answer> answer_;
   std::vector<Event> events_;  // in order; next_event_ is the first not polled
