@@ -282,6 +282,24 @@ class session {
     state_->abandon();
     return detail::call([&](kette_error** e) { return kette_session_rewind(raw(), n_tokens, e); });
   }
+  /// The tokens held and what was evaluated of them, as bytes or as a file that appears whole or not at all; without
+  /// messages(), which are the caller's to keep. Fails with misuse while an answer is under way, and as writing does.
+  result<std::string> save() const {
+    return detail::make_string([&](kette_buf** out, kette_error** e) { return kette_session_save(raw(), out, e); });
+  }
+  result<void> save(const std::string& path) const {
+    return detail::call([&](kette_error** e) { return kette_session_save_file(raw(), path.c_str(), e); });
+  }
+  /// Hold what was saved instead, and go on as if it had never stopped; ends an answer under way. messages() stay. Fails
+  /// without effect: invalid_argument (of another model or kv_type), context_full, corrupt, format.
+  result<void> load_bytes(std::string_view saved) {
+    state_->abandon();
+    return detail::call([&](kette_error** e) { return kette_session_load(raw(), saved.data(), saved.size(), e); });
+  }
+  result<void> load(const std::string& path) {
+    state_->abandon();
+    return detail::call([&](kette_error** e) { return kette_session_load_file(raw(), path.c_str(), e); });
+  }
   /// A second session that goes on from what this one holds, messages included, without evaluating it again.
   result<session> fork() const {
     kette_session* made = nullptr;

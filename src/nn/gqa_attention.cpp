@@ -30,17 +30,16 @@ void GqaAttention::rotate_and_store(Step& step, const Batch& batch, size_t layer
     rotate(head, cos, sin, half);
   };
   for (const Sequence& s : batch.sequences) {
-    const size_t row_bytes = s.kv->shape().key_bytes(s.kv->type());
     step.parallel_rows(s.rows, 4, [&](size_t first, size_t last) {
       for (size_t i = s.first_row + first; i < s.first_row + last; ++i) {
         const float* cos = batch.cos + i * half;
         const float* sin = batch.sin + i * half;
         for (size_t h = 0; h < num_heads; ++h) norm_and_rotate(q_norm, q.row(i) + h * head_dim, cos, sin);
-        const size_t offset = (s.first_position + i - s.first_row) * row_bytes;
+        const size_t position = s.first_position + i - s.first_row;
         for (size_t h = 0; h < num_kv_heads; ++h) {
           norm_and_rotate(k_norm, k.row(i) + h * head_dim, cos, sin);
-          store_row(step.vector(), s.kv->type(), k.row(i) + h * head_dim, head_dim, s.kv->keys(layer, h) + offset);
-          store_row(step.vector(), s.kv->type(), v.row(i) + h * head_dim, head_dim, s.kv->values(layer, h) + offset);
+          store_row(step.vector(), s.kv->type(), k.row(i) + h * head_dim, head_dim, s.kv->key(layer, h, position));
+          store_row(step.vector(), s.kv->type(), v.row(i) + h * head_dim, head_dim, s.kv->value(layer, h, position));
         }
       }
     });
@@ -72,8 +71,9 @@ void GqaAttention::attend(Step& step, const Batch& batch, size_t layer, const Te
       args.q = scratch.query.data();
       args.q_stride = head_dim;
       args.visible = scratch.visible;
-      args.key = s.kv->keys(layer, kv_head);
-      args.value = s.kv->values(layer, kv_head);
+      args.pages = s.kv->pages();
+      args.key_at = s.kv->key_at(layer, kv_head);
+      args.value_at = s.kv->value_at(layer, kv_head);
       args.kv_type = s.kv->type();
       args.key_stride = args.value_stride = head_dim;
       args.key_dim = args.value_dim = head_dim;

@@ -1,55 +1,91 @@
-// The keys and values of one sequence, per layer and key/value head contiguous over positions.
+// The keys and values of one sequence, in pages of KETTE_KV_PAGE positions. A page holds, for each layer and key/value
+// head, the keys of its positions and then their values. Pages are made as positions need them and may be shared with
+// other caches: who writes to a shared one gets a copy of it first.
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <vector>
 
-#include "base/aligned_buffer.h"
 #include "base/status.h"
 #include "kernels/kernel_table.h"
+#include "nn/kv_page.h"
 
 namespace kette::nn {
 
 using kernels::KvType;
 
 inline size_t kv_element_bytes(KvType type) { return type == KvType::kF32 ? 4 : 2; }
+// Pages that hold so many positions.
+inline size_t kv_pages(size_t positions) { return (positions + KETTE_KV_PAGE - 1) / KETTE_KV_PAGE; }
 
 struct KvShape {
   size_t layers, heads;
   size_t key_dim, value_dim;  // value_dim is 0 where values are made of the keys' rows (latent attention)
   size_t key_bytes(KvType type) const { return key_dim * kv_element_bytes(type); }
   size_t value_bytes(KvType type) const { return value_dim * kv_element_bytes(type); }
+  bool operator==(const KvShape&) const = default;
 };
 
 class KvCache {
  public:
-  // Bytes of a cache. kBudget if they overflow.
+  // Bytes that a cache takes at most. kBudget if they overflow.
   static Result<size_t> size(const KvShape& shape, KvType type, size_t capacity);
-  // Memory is touched (and so used) only as far as positions are stored. kBudget if the size overflows.
+  // Holds no pages yet. kBudget if the size overflows.
   static Result<KvCache> make(const KvShape& shape, KvType type, size_t capacity, Allocator* allocator = nullptr);
 
   KvType type() const { return type_; }
   size_t capacity() const { return capacity_; }
   const KvShape& shape() const { return shape_; }
-  size_t bytes() const { return data_.size(); }
+  size_t bytes() const { return pages_.size() * page_bytes(); }  // of the pages held, shared ones too
+  size_t page_bytes() const { return shape_.layers * layer_bytes(); }
 
-  // [capacity][key_dim] and [capacity][value_dim] of type()
-  std::byte* keys(size_t layer, size_t head) { return data_.data() + at(layer, head); }
-  std::byte* values(size_t layer, size_t head) { return keys(layer, head) + capacity_ * shape_.key_bytes(type_); }
+  // From here on positions [from, to) may be written: pages that are missing are made, shared ones are copied as far as
+  // position `filled`. Throws std::bad_alloc; what the cache holds is then the same.
+  void prepare(size_t from, size_t to, size_t filled);
+  // Another cache of the same sequence: shares the pages of the first n positions.
+  KvCache share(size_t n) const;
+  // These become the pages from the given one on, of which the cache has all before. Throws std::bad_alloc before
+  // anything has changed.
+  void adopt(size_t first_page, std::span<const KvPage::Ref> pages);
+  // Only the first n positions are still wanted. Pages behind them are kept for what comes, unless others hold them too.
+  void drop_behind(size_t n);
 
-  // Take over the first n positions of a cache of the same shape and type.
-  void copy_from(const KvCache& other, size_t n);
+  // For kernels: see AttendArgs.
+  const std::byte* const* pages() const { return data_.data(); }
+  size_t key_at(size_t layer, size_t head) const {
+    return layer * layer_bytes() + head * KETTE_KV_PAGE * (shape_.key_bytes(type_) + shape_.value_bytes(type_));
+  }
+  size_t value_at(size_t layer, size_t head) const {
+    return key_at(layer, head) + KETTE_KV_PAGE * shape_.key_bytes(type_);
+  }
+  // Rows of key_dim and value_dim numbers of type(), followed by those of the page's next positions. To be written only
+  // once prepared.
+  std::byte* key(size_t layer, size_t head, size_t position) const {
+    return pages_[position / KETTE_KV_PAGE].data() + key_at(layer, head) +
+           position % KETTE_KV_PAGE * shape_.key_bytes(type_);
+  }
+  std::byte* value(size_t layer, size_t head, size_t position) const {
+    return pages_[position / KETTE_KV_PAGE].data() + value_at(layer, head) +
+           position % KETTE_KV_PAGE * shape_.value_bytes(type_);
+  }
+  const KvPage::Ref& page(size_t index) const { return pages_[index]; }
 
  private:
   KvCache(const KvShape& shape, KvType type, size_t capacity, Allocator* allocator)
-      : shape_(shape), type_(type), capacity_(capacity), data_(at(shape.layers, 0), allocator, MemoryUse::kKvCache) {}
-  size_t at(size_t layer, size_t head) const {
-    return (layer * shape_.heads + head) * capacity_ * (shape_.key_bytes(type_) + shape_.value_bytes(type_));
+      : shape_(shape), type_(type), capacity_(capacity), allocator_(allocator) {}
+  size_t layer_bytes() const {
+    return shape_.heads * KETTE_KV_PAGE * (shape_.key_bytes(type_) + shape_.value_bytes(type_));
   }
+  KvPage::Ref copy(const KvPage::Ref& page, size_t positions) const;
+  void reserve(size_t pages);
 
   KvShape shape_;
   KvType type_;
   size_t capacity_;
-  AlignedBuffer<std::byte> data_;
+  Allocator* allocator_;
+  std::vector<KvPage::Ref> pages_;
+  std::vector<const std::byte*> data_;  // of each page
 };
 
 // A row of floats as `type`.

@@ -10,6 +10,8 @@ constexpr size_t kMostRows = 48;  // of a task: whole tiles of the kernels, and 
 constexpr size_t kLeastRows = 8;
 constexpr size_t kMostPartialBytes = size_t{64} << 20;  // kept when the spans of a row go to different tasks
 
+static_assert(kSpan % KETTE_KV_PAGE == 0);
+
 size_t span_count(size_t positions) { return (positions + kSpan - 1) / kSpan; }
 
 // One thread's scratch, cut from the step's arena: the large models' rows would make everyone's WorkerScratch large.
@@ -36,13 +38,13 @@ class LatentTask {
       const size_t visible = a_.visible[first + r];
       worker.visible[r] = static_cast<uint32_t>(visible <= from ? 0 : std::min(visible - from, kSpan));
     }
-    const std::byte* latents = a_.latents + from * a_.key_dim * (a_.type == kernels::KvType::kF32 ? 4 : 2);
     kernels::AttendArgs args{};
     args.q = a_.q + first * a_.key_dim;
     args.q_stride = a_.key_dim;
     args.visible = worker.visible;
     args.rows = n;
-    args.key = args.value = latents;
+    args.pages = a_.pages + from / KETTE_KV_PAGE;
+    args.key_at = args.value_at = a_.latents_at;
     args.key_stride = args.value_stride = a_.key_dim;
     args.kv_type = a_.type;
     args.key_dim = a_.key_dim;

@@ -7,7 +7,7 @@
 
 namespace kette::nn {
 
-inline constexpr size_t kSpan = 256;  // positions; a multiple of KETTE_ATTEND_BLOCK
+inline constexpr size_t kSpan = 256;  // positions; a multiple of KETTE_KV_PAGE
 
 // A part of a softmax's sums: what AttendArgs leaves in out, largest and sum.
 struct Partial {
@@ -24,8 +24,9 @@ void finish(const Partial& row, size_t dim);
 struct LatentAttend {
   const float* q;  // [rows][key_dim]
   size_t rows;
-  const uint32_t* visible;   // [rows] positions, at least 1, not decreasing
-  const std::byte* latents;  // [positions][key_dim] of type
+  const uint32_t* visible;        // [rows] positions, at least 1, not decreasing
+  const std::byte* const* pages;  // of positions, as in AttendArgs
+  size_t latents_at;              // where in each the latents begin: [KETTE_KV_PAGE][key_dim] of type
   kernels::KvType type;
   size_t key_dim, value_dim;
   float scale;

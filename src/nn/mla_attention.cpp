@@ -19,6 +19,7 @@ constexpr size_t kAbsorbedPairs = 4096;
 // The expanded form rebuilds keys and values of so many heads and cached positions at a time.
 constexpr size_t kExpandHeads = 16, kExpandPositions = 512;
 constexpr size_t kExpandedRows = 64;  // rows of a task
+static_assert(kExpandPositions % KETTE_KV_PAGE == 0);
 
 void widen(KvType type, const std::byte* from, size_t n, float* to) {
   static const Format* const formats[] = {find_format("f32"), find_format("f16"), find_format("bf16")};
@@ -62,7 +63,6 @@ void MlaAttention::rotate_and_store(Step& step, const Batch& batch, size_t layer
   const auto rotate = rope_interleaved ? step.vector().rotate_interleaved : step.vector().rotate_half;
   const size_t half = qk_rope_head_dim / 2;
   for (const Sequence& s : batch.sequences) {
-    const size_t row_bytes = s.kv->shape().key_bytes(s.kv->type());
     step.parallel_rows(s.rows, 4, [&](size_t first, size_t last) {
       for (size_t i = s.first_row + first; i < s.first_row + last; ++i) {
         const float* cos = batch.cos + i * half;
@@ -71,8 +71,7 @@ void MlaAttention::rotate_and_store(Step& step, const Batch& batch, size_t layer
         float* row = latent.row(i);
         step.vector().rms_norm(row, kv_a_layernorm.weight.data(), kv_a_layernorm.eps, kv_lora_rank, row);
         rotate(row + kv_lora_rank, cos, sin, half);
-        store_row(step.vector(), s.kv->type(), row, key_dim(),
-                  s.kv->keys(layer, 0) + (s.first_position + i - s.first_row) * row_bytes);
+        store_row(step.vector(), s.kv->type(), row, key_dim(), s.kv->key(layer, 0, s.first_position + i - s.first_row));
       }
     });
   }
@@ -100,8 +99,8 @@ void MlaAttention::attend_absorbed(Step& step, const Sequence& s, size_t layer, 
                   qk_rope_head_dim * sizeof(float));
     }
     const Tensor found = step.arena.tensor(pairs, kv_lora_rank);
-    attend_latents(step, {seeking.data, pairs, visible, s.kv->keys(layer, 0), s.kv->type(), key_dim(), kv_lora_rank,
-                          softmax_scale, found.data});
+    attend_latents(step, {seeking.data, pairs, visible, s.kv->pages(), s.kv->key_at(layer, 0), s.kv->type(), key_dim(),
+                          kv_lora_rank, softmax_scale, found.data});
     for (size_t h = 0; h < num_heads; ++h)
       products[h] = {&v_proj[h],
                      {found.row(h), rows, kv_lora_rank, num_heads * kv_lora_rank},
@@ -110,10 +109,10 @@ void MlaAttention::attend_absorbed(Step& step, const Sequence& s, size_t layer, 
   }
 }
 
-// Keys and values of some heads at cached positions, in float. rows: [positions, head_count * (head_dim + v_head_dim)],
-// a head's numbers being [nope, rope, value].
-void MlaAttention::expand(Step& step, const Tensor& latents, const std::byte* cached, KvType type, size_t first_head,
-                          size_t head_count, const Tensor& rows) const {
+// Keys and values of some heads at cached positions from `from` on, in float. latents: [positions, kv_lora_rank]. rows:
+// [positions, head_count * (head_dim + v_head_dim)], a head's numbers being [nope, rope, value].
+void MlaAttention::expand(Step& step, const Tensor& latents, const KvCache& kv, size_t layer, size_t from,
+                          size_t first_head, size_t head_count, const Tensor& rows) const {
   const size_t width = head_dim() + v_head_dim;
   const Arena::Mark mark(step.arena);
   auto* products = step.arena.take<Product>(2 * head_count);
@@ -123,11 +122,11 @@ void MlaAttention::expand(Step& step, const Tensor& latents, const std::byte* ca
     products[2 * h + 1] = {&v_proj[first_head + h], latents, {to + head_dim(), rows.rows, v_head_dim, rows.stride}};
   }
   multiply(step, {products, 2 * head_count});
-  const size_t element = type == KvType::kF32 ? 4 : 2;
+  const size_t rope_at = kv_lora_rank * kv_element_bytes(kv.type());
   step.parallel_rows(rows.rows, 16, [&](size_t first, size_t last) {
     for (size_t t = first; t < last; ++t) {
       float* key = rows.row(t) + qk_nope_head_dim;
-      widen(type, cached + (t * key_dim() + kv_lora_rank) * element, qk_rope_head_dim, key);
+      widen(kv.type(), kv.key(layer, 0, from + t) + rope_at, qk_rope_head_dim, key);
       for (size_t h = 1; h < head_count; ++h) std::memcpy(key + h * width, key, qk_rope_head_dim * sizeof(float));
     }
   });
@@ -136,11 +135,13 @@ void MlaAttention::expand(Step& step, const Tensor& latents, const std::byte* ca
 void MlaAttention::attend_expanded(Step& step, const Sequence& s, size_t layer, const Tensor& q,
                                    const Tensor& heads) const {
   const Arena::Mark mark(step.arena);
-  const KvType type = s.kv->type();
-  const size_t row_bytes = s.kv->shape().key_bytes(type), width = head_dim() + v_head_dim;
+  const size_t width = head_dim() + v_head_dim;
   const size_t group = std::min(kExpandHeads, num_heads), blocks = (s.rows + kExpandedRows - 1) / kExpandedRows;
   const Tensor latents = step.arena.tensor(kExpandPositions, kv_lora_rank);
   const Tensor expanded = step.arena.tensor(kExpandPositions, group * width);
+  const std::byte* pages[kExpandPositions / KETTE_KV_PAGE];
+  for (size_t i = 0; i < std::size(pages); ++i)
+    pages[i] = reinterpret_cast<const std::byte*>(expanded.row(i * KETTE_KV_PAGE));
   auto* largest = step.arena.take<float>(num_heads * s.rows);
   auto* sum = step.arena.take<float>(num_heads * s.rows);
   // Of each thread: what one block of positions adds to a task's rows.
@@ -154,13 +155,13 @@ void MlaAttention::attend_expanded(Step& step, const Sequence& s, size_t layer, 
   const size_t positions = s.first_position + s.rows;
   for (size_t from = 0; from < positions; from += kExpandPositions) {
     const size_t n = std::min(kExpandPositions, positions - from);
-    const std::byte* cached = s.kv->keys(layer, 0) + from * row_bytes;
     step.parallel_rows(n, 16, [&](size_t first, size_t last) {
-      for (size_t t = first; t < last; ++t) widen(type, cached + t * row_bytes, kv_lora_rank, latents.row(t));
+      for (size_t t = first; t < last; ++t)
+        widen(s.kv->type(), s.kv->key(layer, 0, from + t), kv_lora_rank, latents.row(t));
     });
     for (size_t first_head = 0; first_head < num_heads; first_head += group) {
       const size_t head_count = std::min(group, num_heads - first_head);
-      expand(step, latents.slice(0, n), cached, type, first_head, head_count, expanded.slice(0, n));
+      expand(step, latents.slice(0, n), *s.kv, layer, from, first_head, head_count, expanded.slice(0, n));
       step.executor.parallel_for(static_cast<uint32_t>(blocks * head_count), [&](uint32_t i, uint32_t worker) {
         const size_t h = i % head_count, first = (blocks - 1 - i / head_count) * kExpandedRows;
         const size_t rows = std::min(kExpandedRows, s.rows - first);
@@ -180,8 +181,9 @@ void MlaAttention::attend_expanded(Step& step, const Sequence& s, size_t layer, 
         args.q_stride = q.stride;
         args.visible = visible;
         args.rows = rows;
-        args.key = expanded.data + h * width;
-        args.value = expanded.data + h * width + head_dim();
+        args.pages = pages;
+        args.key_at = h * width * sizeof(float);
+        args.value_at = args.key_at + head_dim() * sizeof(float);
         args.key_stride = args.value_stride = expanded.stride;
         args.kv_type = KvType::kF32;
         args.key_dim = head_dim();

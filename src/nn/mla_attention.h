@@ -48,7 +48,7 @@ struct MlaAttention {
   void rotate_and_store(Step& step, const Batch& batch, size_t layer, const Tensor& q, const Tensor& latent) const;
   void attend_absorbed(Step& step, const Sequence& s, size_t layer, const Tensor& q, const Tensor& heads) const;
   void attend_expanded(Step& step, const Sequence& s, size_t layer, const Tensor& q, const Tensor& heads) const;
-  void expand(Step& step, const Tensor& latents, const std::byte* cached, KvType type, size_t first_head,
+  void expand(Step& step, const Tensor& latents, const KvCache& kv, size_t layer, size_t from, size_t first_head,
               size_t head_count, const Tensor& rows) const;
 };
 

@@ -23,8 +23,9 @@ void Forward::grow(size_t rows) {
 
 void Forward::start(Pass pass, std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* logits,
                     size_t rows) {
-  pass_ = pass;
+  kv.prepare(position, position + tokens.size(), position + (pass == Pass::kAhead ? tokens.size() : 0));
   tokens_.assign(tokens.begin(), tokens.end());
+  pass_ = pass;
   sequence_ = {&kv, 0, tokens.size(), position};
   logits_ = logits;
   rows_ = tokens.size();

@@ -18,7 +18,8 @@ class Forward {
   Forward(const Model& model, Runtime& runtime, nn::Mode mode);
 
   // tokens: [1, kMaxRows], each below vocab_size, at `position` of `kv`. The logits of the last `rows` of them go to
-  // `logits` [rows][vocab_size], which stays valid until the pass is done or dropped.
+  // `logits` [rows][vocab_size], which stays valid until the pass is done or dropped. This and the next two make room in
+  // `kv` and throw std::bad_alloc where there is none; no pass has then begun, and they may be called again.
   void begin(std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* logits, size_t rows);
   // Multi-token prediction for the first next.size() rows of the pass done last: `next` are the tokens that follow
   // them, `position` is that of the first. The logits of the last `rows` say what comes after those.

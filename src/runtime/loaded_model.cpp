@@ -7,6 +7,7 @@
 #include "base/usable_memory.h"
 #include "file/hf_directory.h"
 #include "file/printable.h"
+#include "models/fingerprint.h"
 
 namespace kette {
 
@@ -414,6 +415,19 @@ Result<const ChatTemplate*> LoadedModel::chat_template() const {
     return error(Code::kUnsupported, "{:.200}: chat template: {}", name_, template_problem_);
   if (!template_) return error(Code::kUnsupported, "{:.200}: the file has no chat template", name_);
   return &*template_;
+}
+
+Result<Hash128> LoadedModel::fingerprint() const {
+  const std::lock_guard lock(fingerprint_mutex_);
+  if (!fingerprint_) {
+    if (model_ == nullptr) return error(Code::kMisuse, "{:.200}: opened for its vocabulary only", name_);
+    const auto tied = checkpoint_->config().boolean("tie_word_embeddings", false);
+    std::vector<EncodedTensor> tensors;
+    for (const CheckpointTensor& t : checkpoint_->tensors())
+      if (is_read(*checkpoint_, t)) tensors.push_back({&t, plan_options_.types.target(t, tied.ok() && *tied), t.bytes});
+    KETTE_ASSIGN(fingerprint_, ::kette::fingerprint(*checkpoint_, tensors, *runtime_->executor));
+  }
+  return *fingerprint_;
 }
 
 std::optional<int64_t> LoadedModel::info_number(const std::string& key) const {

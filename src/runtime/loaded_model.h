@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "base/hash.h"
 #include "chat/dialect.h"
 #include "file/checkpoint.h"
 #include "models/binder.h"
@@ -63,6 +64,9 @@ class LoadedModel {
   const WeightStore& store() const { return store_; }
   // kBudget if a session of so many tokens, with a cache of so many bytes, is beyond the budget.
   Status check_budget(uint64_t context, uint64_t kv_bytes) const;
+  // Tells this model, with its settings and in its weight types, from others: a hash of samples, made when first asked
+  // for.
+  Result<Hash128> fingerprint() const;
   // Tokens that end an answer.
   std::span<const Token> ends() const { return ends_; }
   // What the chat template says of thinking and tool calls; of a model without one, nothing.
@@ -106,6 +110,8 @@ class LoadedModel {
   std::vector<Token> ends_;
   mutable std::mutex token_index_mutex_;
   mutable std::shared_ptr<const TokenIndex> token_index_;
+  mutable std::mutex fingerprint_mutex_;
+  mutable std::optional<Hash128> fingerprint_;
 };
 
 }  // namespace kette

@@ -208,7 +208,8 @@ MemoryPlan plan_memory(const Checkpoint& checkpoint, const PlanOptions& options,
   if (plan.context == 0)
     plan.context = std::min<uint64_t>(setting(checkpoint, "max_position_embeddings", 2048), kDefaultContext);
   const uint64_t number = options.mode == nn::Mode::kExact ? 4 : 2;
-  plan.kv = product({number, kv_numbers_per_token(checkpoint), plan.context});
+  const uint64_t positions = checked_align_up(plan.context, KETTE_KV_PAGE).value_or(UINT64_MAX);
+  plan.kv = product({number, kv_numbers_per_token(checkpoint), positions});
   plan.scratch = scratch_bytes(checkpoint, plan.context, runtime);
 
   uint64_t encoded = 0, stored = stored_bytes(checkpoint);

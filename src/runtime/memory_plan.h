@@ -44,7 +44,7 @@ struct MemoryPlan {
   uint64_t mapped = 0;    // weights in mapped files: of them the system keeps in memory what there is room for
   uint64_t resident = 0;  // weights that are read, encoded or made while opening
   uint64_t context = 0;   // tokens that the KV cache holds
-  uint64_t kv = 0;        // in the cache's default type
+  uint64_t kv = 0;        // of them all, in the cache's default type and whole pages; taken as they are needed
   uint64_t scratch = 0;   // of a session that takes prompts of that length: an estimate from above
 
   uint64_t must_fit() const;  // without what is mapped

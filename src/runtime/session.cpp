@@ -44,9 +44,10 @@ Result<std::unique_ptr<Session>> Session::make(std::shared_ptr<const LoadedModel
 
 Result<std::unique_ptr<Session>> Session::fork() const {
   KETTE_ASSIGN(std::unique_ptr<Session> copy, make(loaded_, kv_.capacity(), kv_.type()));
-  copy->kv_.copy_from(kv_, tokens_.size());
+  copy->kv_ = kv_.share(tokens_.size());
   copy->tokens_ = tokens_;
   copy->ahead_length_ = ahead_length_;
+  copy->adapter_ = adapter_;
   return copy;
 }
 
@@ -88,6 +89,7 @@ Status Session::rewind(size_t n_tokens) {
     return error(Code::kInvalidArgument, "rewind to {} tokens, the session holds {}", n_tokens, length());
   keep_ahead(n_tokens);
   tokens_.resize(n_tokens);
+  kv_.drop_behind(n_tokens);
   return {};
 }
 
@@ -128,6 +130,7 @@ Status Session::begin_chat(PreparedChat chat, GenerateOptions options) {
   metrics_.dropped_messages = chat.dropped_messages;
   work.pending.assign(prompt.begin() + static_cast<ptrdiff_t>(kept), prompt.end());
   tokens_.resize(kept);
+  kv_.drop_behind(kept);
   events_.clear();
   next_event_ = 0;
   message_ = {};
@@ -216,16 +219,17 @@ Result<bool> Session::evaluate_pending(std::optional<Clock::time_point> deadline
     KETTE_ASSIGN(const bool done, forward_.run(deadline, w.answer.options().cancel.get()));
     if (!done) return false;
     const size_t took = forward_.rows();
+    // First, for it may find no memory: the stretch is then evaluated again.
+    const bool more = w.evaluated + took < w.pending.size();
+    if (w.answer.options().speculation == Speculation::kLookAhead && more) {
+      forward_.begin_ahead(std::span(w.pending).subspan(w.evaluated + 1, took), kv_, length(), nullptr, 0);
+      w.catching_up = true;
+    }
     w.evaluated += took;
     // A guess stands once the model has chosen it too.
     const size_t sure = std::min(w.evaluated, w.pending.size() - w.drafted);
     tokens_.insert(tokens_.end(), w.pending.begin() + static_cast<ptrdiff_t>(w.evaluated - took),
                    w.pending.begin() + static_cast<ptrdiff_t>(sure));
-    if (w.answer.options().speculation == Speculation::kLookAhead && w.evaluated < w.pending.size()) {
-      forward_.begin_ahead(std::span(w.pending).subspan(w.evaluated - took + 1, took), kv_, length() - took, nullptr,
-                           0);
-      w.catching_up = true;
-    }
   }
   return true;
 }
@@ -285,26 +289,33 @@ void Session::draft(size_t standing) {
   const bool allowed = w.pending.size() == 1 && w.governor.allows();
   size_t most = allowed ? std::min<size_t>(options.max_draft, capacity() - length() - 1) : 0;
   if (options.max_tokens > 0) most = std::min<size_t>(most, options.max_tokens - w.answer.generated() - 1);
+  if (options.speculation == Speculation::kLookAhead) {
+    w.pending.reserve(w.pending.size() + most);
+    w.most = most;
+    w.standing = standing;
+    w.looking_ahead = true;
+    return;
+  }
+  if (most == 0) return;
   tokens_.push_back(w.pending[0]);  // to be seen, though it is not evaluated yet
   struct Unsay {
     std::vector<Token>* tokens;
     ~Unsay() { tokens->pop_back(); }
   } unsay{&tokens_};
-  if (options.speculation == Speculation::kLookAhead) {
-    w.most = most;
-    w.looking_ahead = true;
-    forward_.begin_ahead(std::span(tokens_).last(standing), kv_, tokens_.size() - 1 - standing, logits_.data(),
-                         most > 0 ? 1 : 0);
-  } else if (most > 0) {
-    const std::span<const Token> guesses = look_up(tokens_, most);
-    w.pending.insert(w.pending.end(), guesses.begin(), guesses.end());
-    w.drafted = guesses.size();
-  }
+  const std::span<const Token> guesses = look_up(tokens_, most);
+  w.pending.insert(w.pending.end(), guesses.begin(), guesses.end());
+  w.drafted = guesses.size();
 }
 
 // The module guesses one token after another, each from its own state of the one before.
 Result<bool> Session::look_ahead(std::optional<Clock::time_point> deadline) {
   Work& w = *work_;
+  if (w.standing > 0) {  // what follows those rows: the tokens after them, and the one chosen last
+    std::vector<Token> next(tokens_.end() - static_cast<ptrdiff_t>(w.standing - 1), tokens_.end());
+    next.push_back(w.pending.front());
+    forward_.begin_ahead(next, kv_, length() - w.standing, logits_.data(), w.most > 0 ? 1 : 0);
+    w.standing = 0;
+  }
   for (;;) {
     KETTE_ASSIGN(const bool done, forward_.run(deadline, w.answer.options().cancel.get()));
     if (!done) return false;
@@ -312,9 +323,10 @@ Result<bool> Session::look_ahead(std::optional<Clock::time_point> deadline) {
     if (w.drafted == w.most) break;
     const std::span<const float> logits = logits_.span().first(model().shape().vocab_size);
     const auto guess = static_cast<Token>(std::ranges::max_element(logits) - logits.begin());
+    // First, for it may find no memory.
+    if (w.drafted + 1 < w.most) forward_.begin_further(guess, kv_, length() + w.drafted, logits_.data());
     w.pending.push_back(guess);
     if (++w.drafted == w.most) break;
-    forward_.begin_further(guess, kv_, length() + w.drafted - 1, logits_.data());
   }
   w.looking_ahead = false;
   if (w.most == 0) w.step_began = Clock::now();  // a plain step does without the module

@@ -11,6 +11,7 @@
 #include "runtime/drafter.h"
 #include "runtime/forward.h"
 #include "runtime/loaded_model.h"
+#include "runtime/session_file.h"
 
 namespace kette {
 
@@ -37,6 +38,13 @@ class Session {
   // Append tokens; the logits of the last `rows` go to logits [rows][vocab_size]. Fails without effect.
   Status eval(std::span<const Token> tokens, float* logits, size_t rows);
   Status rewind(size_t n_tokens);
+
+  // What it holds, to be written by the result while the session stays as it is; kMisuse during an answer.
+  Result<SessionWriter> save() const;
+  // To a file, whole or not at all.
+  Status save_file(const std::string& path) const;
+  // Hold what was saved instead, with the same bits; see read_session. Needs memory for both. Fails without effect.
+  Status load(const Source& source);
 
   // Start an answer to a prompt that is the whole sequence; what the session already holds of it is kept.
   Status begin_chat(PreparedChat chat, GenerateOptions options);
@@ -73,6 +81,7 @@ class Session {
                                  // and guesses after that
     size_t drafted = 0;          // how many of pending are guesses
     size_t most = 0;             // guesses wanted by the look ahead under way
+    size_t standing = 0;         // rows of the last pass whose tokens stand, until that look ahead begins
     size_t evaluated = 0;        // of pending
     bool catching_up = false;    // the module is behind: it goes over the stretch of the prompt just evaluated
     bool looking_ahead = false;  // pending is whole once the module has guessed
@@ -84,6 +93,7 @@ class Session {
   Session(std::shared_ptr<const LoadedModel> loaded, nn::KvCache kv);
   Status check(std::span<const Token> tokens) const;
   const Model& model() const { return *loaded_->model(); }
+  Result<SessionIdentity> identity() const;
   Result<bool> work(std::optional<Clock::time_point> deadline);
   size_t rows_of_pass(bool budget, size_t left) const;
   Result<bool> evaluate_pending(std::optional<Clock::time_point> deadline);
@@ -101,6 +111,7 @@ class Session {
   Forward forward_;
   std::vector<Token> tokens_;    // what the cache holds
   size_t ahead_length_ = 0;      // positions that the module's layer of the cache holds
+  std::string adapter_;          // what else the cache's contents depend on: a key, empty for the model alone
   AlignedBuffer<float> logits_;  // [1 + guesses][vocab_size]
   std::optional<Work> work_;
   AnswerMessage message_;      // of the answer that ended last

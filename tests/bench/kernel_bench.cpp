@@ -143,9 +143,12 @@ void bench_attend(const VectorRow& row) {
     const void* data = s.type == KvType::kF32 ? static_cast<const void*>(kv.data()) : narrow.data();
     const std::vector<uint32_t> visible(s.rows, static_cast<uint32_t>(s.positions));
     AlignedBuffer<float> out(s.rows * s.value_dim), scratch(KETTE_ATTEND_SCRATCH(s.key_dim, s.value_dim, s.rows));
-    const AttendArgs args{q.data(),   s.key_dim,   visible.data(), s.rows,    data,        data,
-                          s.key_dim,  s.key_dim,   s.type,         s.key_dim, s.value_dim, 0.1f,
-                          out.data(), s.value_dim, scratch.data(), nullptr,   nullptr};
+    std::vector<const std::byte*> pages;
+    for (size_t t = 0; t < s.positions; t += KETTE_KV_PAGE)
+      pages.push_back(static_cast<const std::byte*>(data) + t * s.key_dim * (s.type == KvType::kF32 ? 4 : 2));
+    const AttendArgs args{q.data(), s.key_dim,  visible.data(), s.rows,         pages.data(), 0,
+                          0,        s.key_dim,  s.key_dim,      s.type,         s.key_dim,    s.value_dim,
+                          0.1f,     out.data(), s.value_dim,    scratch.data(), nullptr,      nullptr};
     const double t = seconds([&] { row.kernels->attend(args); });
     const double flops = 2.0 * static_cast<double>(s.rows * (s.key_dim + s.value_dim) * s.positions);
     const double bytes =

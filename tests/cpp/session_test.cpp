@@ -79,6 +79,27 @@ TEST_CASE("greedy goes on as the reference does") {
   CHECK(s.metrics()->cached_tokens == kPrompt.size() - 1);
 }
 
+TEST_CASE("a session saved, as bytes or as a file, goes on elsewhere") {
+  const kette::model m = open_tiny();
+  session s(m);
+  s.eval({kPrompt.data(), 10}).value();
+  const std::string bytes = s.save().value();
+  session other(m);
+  other.load_bytes(bytes).value();
+  CHECK(other.length() == 10);
+  CHECK(greedy(other, 16) == kGreedy);
+  CHECK(other.metrics()->cached_tokens == 10);
+  const std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("kette-cpp-" + std::to_string(bytes.size()) + ".session");
+  s.save(path.string()).value();
+  other.load(path.string()).value();
+  CHECK(other.length() == 10);
+  std::filesystem::remove(path);
+  CHECK(other.load(path.string()).error().code() == errc::not_found);
+  CHECK(other.load_bytes(bytes.substr(1)).error().code() == errc::format);
+  CHECK(other.length() == 10);
+}
+
 TEST_CASE("the last event says why") {
   session s(open_tiny());
   std::vector<kette::finish_reason> reasons;

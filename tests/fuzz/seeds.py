@@ -34,6 +34,13 @@ def main():
 
     for path in GOLDEN.glob("models/*/gguf/*-Q4_0.gguf"):
         put("gguf", path.name, path.read_bytes())
+    # What session_fuzz.cpp makes of them: bytes as they are, or changes of a good session, place by place.
+    put("session", "bytes", b"\0\x89KSESS\r\n" + bytes(200))
+    put("session", "good", b"\2")
+    for place in range(0, 200, 4):
+        put("session", f"flip.{place}", bytes([1 + place // 4 % 2, place, 0, 0xFF]))
+    for place, value in ((128, 4), (128, 64), (128, 0), (136, 0), (136, 6), (120, 8), (160, 7), (144, 255)):
+        put("session", f"change.{place}.{value}", bytes([2, place, 0, value]))
     for path in GOLDEN.glob("models/*/hf/tokenizer.json"):
         config = path.with_name("tokenizer_config.json").read_bytes()
         put("tokenizer_json", path.parent.parent.name, path.read_bytes() + b"\0" + config)

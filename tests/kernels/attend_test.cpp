@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <memory>
 #include <string>
 
 #include "base/aligned_buffer.h"
@@ -37,7 +38,14 @@ void set_element(Guarded<uint8_t>& data, KvType type, size_t i, float f) {
 // How keys and values lie: each for itself; values as the first numbers of the keys' rows; both in one longer row.
 enum class Layout { kApart, kWithin, kBeside };
 
-// Keys and values end at an unreadable page right after the last position that any row sees.
+// The cache as kernels see it: each page ends at unreadable memory, the last one right after the last position that any
+// row sees.
+struct Pages {
+  std::vector<std::unique_ptr<Guarded<uint8_t>>> memory;
+  std::vector<const std::byte*> pointers;
+  size_t key_at = 0, value_at = 0;
+};
+
 struct Problem {
   KvType type;
   size_t key_dim, value_dim, rows, q_stride, key_stride, value_stride, value_at;
@@ -74,6 +82,26 @@ struct Problem {
   size_t key_numbers(Layout layout) const {
     return (positions() - 1) * key_stride + (layout == Layout::kBeside ? value_at + value_dim : key_dim);
   }
+  Pages pages() const {
+    Pages out;
+    const size_t key_row = key_stride * size(), value_row = value_stride * size();
+    const bool apart_too = apart.size() > 0, values_first = rows % 2 == 0;
+    if (apart_too)
+      (values_first ? out.key_at : out.value_at) = KETTE_KV_PAGE * (values_first ? value_row : key_row);
+    else
+      out.value_at = value_at * size();
+    for (size_t from = 0; from < positions(); from += KETTE_KV_PAGE) {
+      const size_t n = std::min<size_t>(KETTE_KV_PAGE, positions() - from);
+      const size_t keys = std::min(n * key_row, key.size() - from * key_row);
+      const size_t values = apart_too ? n * value_row : 0;
+      out.memory.push_back(std::make_unique<Guarded<uint8_t>>(std::max(out.key_at + keys, out.value_at + values)));
+      uint8_t* to = out.memory.back()->data();
+      std::memcpy(to + out.key_at, key.data() + from * key_row, keys);
+      if (apart_too) std::memcpy(to + out.value_at, apart.data() + from * value_row, values);
+      out.pointers.push_back(reinterpret_cast<const std::byte*>(to));
+    }
+    return out;
+  }
   Guarded<uint8_t>& values() { return apart.size() > 0 ? apart : key; }
   float key_of(size_t t, size_t d) const { return element(key, type, t * key_stride + d); }
   float value_of(size_t t, size_t d) const {
@@ -85,7 +113,7 @@ struct Problem {
   std::vector<float> run(const VectorKernels& kernels, size_t from, size_t count) const {
     return run(kernels, from, count, visible.data() + from, 0, nullptr, nullptr);
   }
-  // As above over positions from `first` on, of which row r sees sees[r]; its sums undivided where they are wanted.
+  // As above over positions from `first` on, where a page begins, of which row r sees sees[r]; its sums undivided where they are wanted.
   std::vector<float> run(const VectorKernels& kernels, size_t from, size_t count, const uint32_t* sees, size_t first,
                          float* largest, float* sum) const {
     const size_t stride = value_dim + 5;
@@ -98,8 +126,10 @@ struct Problem {
     args.q_stride = q_stride;
     args.visible = sees;
     args.rows = count;
-    args.key = key.data() + first * key_stride * size();
-    args.value = (apart.size() > 0 ? apart : key).data() + (first * value_stride + value_at) * size();
+    const Pages pages = this->pages();
+    args.pages = pages.pointers.data() + first / KETTE_KV_PAGE;
+    args.key_at = pages.key_at;
+    args.value_at = pages.value_at;
     args.key_stride = key_stride;
     args.value_stride = value_stride;
     args.kv_type = type;

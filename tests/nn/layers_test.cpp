@@ -123,37 +123,69 @@ TEST_CASE("yarn keeps the pairs that turn often, stretches those that turn less 
   CHECK(nn::yarn_magnitude(1.0, 1.0) == 1.0);
 }
 
-TEST_CASE("a KV cache keeps every layer, head, key and value apart, and copies its first positions") {
+TEST_CASE("a KV cache keeps every position of every layer and head apart, and what is shared from what is written") {
   for (const nn::KvType type : {nn::KvType::kF32, nn::KvType::kF16, nn::KvType::kBf16}) {
     for (const size_t value_dim : {10, 6, 0}) {
       const nn::KvShape shape{3, 2, 10, value_dim};
-      nn::KvCache a = value(nn::KvCache::make(shape, type, 7)), b = value(nn::KvCache::make(shape, type, 7));
-      const size_t key = shape.key_bytes(type), row = shape.value_bytes(type);
-      CHECK(a.bytes() == 3 * 2 * 7 * (key + row));
-      const auto each = [&](nn::KvCache& cache, auto&& f) {
-        unsigned char fill = 1;
-        for (size_t layer = 0; layer < 3; ++layer) {
-          for (size_t head = 0; head < 2; ++head) {
-            f(cache.keys(layer, head), key, fill++);
-            f(cache.values(layer, head), row, fill++);
+      const size_t n = 150, filled = 130;  // two whole pages, and a part of a third
+      nn::KvCache a = value(nn::KvCache::make(shape, type, n));
+      const size_t key = shape.key_bytes(type), row = shape.value_bytes(type),
+                   page = 3 * 2 * KETTE_KV_PAGE * (key + row);
+      CHECK(a.bytes() == 0);
+      CHECK(value(nn::KvCache::size(shape, type, n)) == 3 * page);
+      a.prepare(0, 1, 0);
+      CHECK(a.bytes() == page);
+      a.prepare(1, n, 1);
+      CHECK(a.bytes() == 3 * page);
+      // f(row, its bytes, a number for it) of positions [from, to).
+      const auto each = [&](const nn::KvCache& cache, size_t from, size_t to, auto&& f) {
+        for (size_t t = from; t < to; ++t)
+          for (size_t i = 0; i < 6; ++i) {
+            f(cache.key(i / 2, i % 2, t), key, static_cast<unsigned char>(t * 12 + i));
+            f(cache.value(i / 2, i % 2, t), row, static_cast<unsigned char>(t * 12 + 6 + i));
           }
-        }
       };
-      each(a, [&](std::byte* p, size_t bytes, unsigned char fill) { std::memset(p, fill, 7 * bytes); });
-      each(b, [&](std::byte* p, size_t bytes, unsigned char) { std::memset(p, 0xee, 7 * bytes); });
-      b.copy_from(a, 4);
-      size_t wrong = 0;
-      each(a, [&](std::byte* p, size_t bytes, unsigned char fill) {
-        for (size_t i = 0; i < 7 * bytes; ++i) wrong += p[i] != std::byte{fill};
-      });
-      each(b, [&](std::byte* p, size_t bytes, unsigned char fill) {
-        for (size_t i = 0; i < 7 * bytes; ++i)
-          wrong += p[i] != std::byte{i < 4 * bytes ? fill : static_cast<unsigned char>(0xee)};
-      });
-      CHECK(wrong == 0);
+      const auto fill = [](std::byte* p, size_t bytes, unsigned char with) { std::memset(p, with, bytes); };
+      const auto clear = [](std::byte* p, size_t bytes, unsigned char) { std::memset(p, 0xee, bytes); };
+      const auto wrong = [&](const nn::KvCache& cache, size_t from, size_t to) {
+        size_t count = 0;
+        each(cache, from, to, [&](const std::byte* p, size_t bytes, unsigned char with) {
+          for (size_t i = 0; i < bytes; ++i) count += p[i] != std::byte{with};
+        });
+        return count;
+      };
+      each(a, 0, n, fill);
+      CHECK(wrong(a, 0, n) == 0);
+
+      nn::KvCache b = a.share(filled);
+      CHECK(b.bytes() == 3 * page);
+      for (size_t i = 0; i < 3; ++i) CHECK(b.page(i) == a.page(i));
+      b.prepare(filled, n, filled);  // a copy of the third page as far as it is shared
+      CHECK(b.page(1) == a.page(1));
+      CHECK_FALSE(b.page(2) == a.page(2));
+      CHECK(a.page(2).alone());
+      CHECK(wrong(b, 0, filled) == 0);
+      each(b, filled, n, clear);
+      CHECK(wrong(a, 0, n) == 0);
+      // The owner too writes to a copy: here of a whole page, as for a layer that comes later.
+      const std::byte* before = a.key(0, 0, 64);
+      a.prepare(64, 66, filled);
+      CHECK(a.key(0, 0, 64) != before);
+      CHECK(a.pages()[1] == a.page(1).data());
+      CHECK(wrong(a, 0, n) == 0);
+      each(a, 64, 128, clear);
+      CHECK(wrong(b, 0, filled) == 0);
+      // Behind what is wanted, pages that others hold go, the own ones stay.
+      nn::KvCache c = b.share(100);
+      b.drop_behind(30);
+      CHECK(b.bytes() == 2 * page);
+      CHECK(b.page(0) == a.page(0));
+      CHECK(b.page(1).alone());
+      CHECK(wrong(c, 0, 100) == 0);
     }
   }
   CHECK(nn::KvCache::make({64, 64, 128, 128}, nn::KvType::kF32, SIZE_MAX / 1024).status().code() == Code::kBudget);
+  CHECK(nn::KvCache::make({1, 1, 1, 1}, nn::KvType::kF16, SIZE_MAX).status().code() == Code::kBudget);
 }
 
 // A weight of floats, as it lies in memory.
@@ -219,6 +251,7 @@ TEST_CASE("grouped-query attention over two stretches of tokens against a plain 
     std::vector<float> cos(kTokens * kDim / 2), sin(cos.size());
     for (size_t i = 0; i < kTokens; ++i) rope.angles(i, cos.data() + i * kDim / 2, sin.data() + i * kDim / 2);
     nn::KvCache kv = value(nn::KvCache::make({1, kKvHeads, kDim, kDim}, nn::KvType::kF32, kTokens));
+    kv.prepare(0, kTokens, 0);
     for (const auto& [first, rows] : {std::pair<size_t, size_t>{0, 38}, {38, 3}}) {
       const nn::Sequence sequence{&kv, 0, rows, first};
       const nn::Batch batch{{}, {&sequence, 1}, cos.data() + first * kDim / 2, sin.data() + first * kDim / 2};

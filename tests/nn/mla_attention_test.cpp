@@ -143,6 +143,7 @@ Floats run(const RandomMla& m, MlaForm form, Mode mode, uint32_t n_threads, size
   const size_t n = static_cast<size_t>(x.rows()), half = m.sizes.rope / 2;
   const auto pool = test::value(make_thread_pool({n_threads, 20}));
   KvCache kv = test::value(KvCache::make({2, 1, m.sizes.latent + m.sizes.rope, 0}, KvType::kF32, n + 3));
+  kv.prepare(0, n, 0);
   Scratch scratch(kernels_here(), pool->width());
   Floats in = normed;
   for (size_t at = 0; at < n; at += chunk) {
@@ -213,6 +214,7 @@ TEST_CASE("latent attention that stops after every piece of work and goes on com
     SafePoints points(*pool);
     points.arm(Clock::now(), nullptr);
     KvCache kv = test::value(KvCache::make({1, 1, s.latent + s.rope, 0}, KvType::kF32, n));
+    kv.prepare(0, n, 0);
     Scratch scratch(kernels_here(), pool->width());
     scratch.arena.hold(true);
     Floats in = normed, out = x;

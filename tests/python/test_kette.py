@@ -389,6 +389,30 @@ class Sessions(unittest.TestCase):
         want = np.load(golden("models/llama") / PROMPT["logits"])[-1]
         self.assertLess(np.abs(copy.eval(PROMPT["ids"][10:])[0] - want).max(), 2e-3)
 
+    def test_save_and_load(self):
+        s = self.model.session()
+        s.eval(PROMPT["ids"][:10])
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "talk.kette"
+            s.save(path)
+            other = self.model.session()
+            other.load(str(path))
+            self.assertEqual(other.length, 10)
+            self.assertEqual(self.greedy(other), PROMPT["greedy"][:16])
+            self.assertEqual(other.metrics["cached_tokens"], 10)
+            with self.assertRaises(kette.ContextFull):
+                self.model.session(max_context=9).load(path)
+            with self.assertRaises(kette.InvalidArgument):
+                self.model.session(kv_type="bf16").load(path)
+            data = bytearray(path.read_bytes())
+            data[-1] ^= 1
+            path.write_bytes(data)
+            with self.assertRaises(kette.CorruptError):
+                other.load(path)
+            self.assertEqual(other.length, 17 + 16 - 1)
+            with self.assertRaises(kette.NotFound):
+                other.load(path.with_name("none"))
+
     def test_sessions_are_freed_at_once(self):
         gc.collect()
         gc.disable()

@@ -11,6 +11,8 @@ from typing import Any, Iterable, Union
 
 from ._errors import InvalidArgument
 
+Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+
 
 def numpy() -> Any:
     """NumPy, imported when it is first needed."""

@@ -220,6 +220,8 @@ _FALLIBLE = {
     "session_answer": (_P, _PP),
     "session_eval": (_P, _TOKENS, _SIZE, _P, _SIZE),
     "session_rewind": (_P, _U32),
+    "session_save_file": (_P, _TEXT),
+    "session_load_file": (_P, _TEXT),
     "session_metrics": (_P, c.POINTER(Metrics)),
 }
 _PLAIN = {

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from ._session import Session
 
-Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+Path = convert.Path
 Message = Mapping[str, Any]
 
 

@@ -492,6 +492,23 @@ class Session:
         self.rewind(0)
         self.messages = []
 
+    def save(self, path: convert.Path) -> None:
+        """Write what is held, tokens and all that was evaluated of them, to a file, whole or not at all.
+
+        Ends an answer under way. .messages are not in the file; keep them beside it to go on with chat().
+        """
+        self._end_answer()
+        call("session_save_file", self._pointer, convert.path(path))
+
+    def load(self, path: convert.Path) -> None:
+        """Hold what save() wrote instead, and go on as if it had never stopped. .messages stay.
+
+        Fails without effect: InvalidArgument if it was saved from another model or kv_type, ContextFull if it has more
+        tokens than this session can hold, Corrupt if it is damaged.
+        """
+        self._end_answer()
+        call("session_load_file", self._pointer, convert.path(path))
+
     def fork(self) -> "Session":
         """A second session that goes on from what this one holds, without evaluating it again."""
         self._end_answer()

@@ -78,6 +78,10 @@ typedef struct kette_api {
   kette_status (*session_eval)(kette_session* session, const kette_token* tokens, size_t n, float* logits, size_t rows,
                                kette_error** err);
   kette_status (*session_rewind)(kette_session* session, uint32_t n_tokens, kette_error** err);
+  kette_status (*session_save)(const kette_session* session, kette_buf** out, kette_error** err);
+  kette_status (*session_save_file)(const kette_session* session, const char* utf8_path, kette_error** err);
+  kette_status (*session_load)(kette_session* session, const void* data, size_t n, kette_error** err);
+  kette_status (*session_load_file)(kette_session* session, const char* utf8_path, kette_error** err);
   uint32_t (*session_length)(const kette_session* session);
   uint32_t (*session_capacity)(const kette_session* session);
   kette_status (*session_metrics)(const kette_session* session, kette_metrics* out, kette_error** err);

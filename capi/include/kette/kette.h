@@ -485,6 +485,19 @@ KETTE_API kette_status kette_session_eval(kette_session* session, const kette_to
                                           size_t rows, kette_error** err);
 /* Keep only the first n_tokens of what the session holds. */
 KETTE_API kette_status kette_session_rewind(kette_session* session, uint32_t n_tokens, kette_error** err);
+/* What the session holds, tokens and KV cache, as bytes or as a file that appears whole or not at all (others see it once
+ * it is on the disk; one of that name is replaced). KETTE_E_MISUSE: an answer is under way. The size is that of the
+ * tokens held times the model's kv_bytes_per_token and a little more; whoever reads it can read the conversation. */
+KETTE_API kette_status kette_session_save(const kette_session* session, kette_buf** out, kette_error** err);
+KETTE_API kette_status kette_session_save_file(const kette_session* session, const char* utf8_path, kette_error** err);
+/* Hold what was saved instead of what the session holds, and go on as if it had never stopped: the same bits. Everything
+ * is checked first, and a failure changes nothing: KETTE_E_INVALID_ARGUMENT, saved from another model (other weights,
+ * weight_type or settings), another kv_type or with another adapter; KETTE_E_CONTEXT_FULL, more tokens than this session
+ * can hold; KETTE_E_CORRUPT, damaged or cut; KETTE_E_FORMAT, something else; KETTE_E_UNSUPPORTED, of another version of
+ * the format; KETTE_E_MISUSE, an answer is under way. Of another mode is fine, and told to the logger: the values differ
+ * in rounding. Checksums find damage, not malice: bytes from others may make the model say anything, and no more. */
+KETTE_API kette_status kette_session_load(kette_session* session, const void* data, size_t n, kette_error** err);
+KETTE_API kette_status kette_session_load_file(kette_session* session, const char* utf8_path, kette_error** err);
 /* Tokens the session holds, and can hold. [T2] */
 KETTE_API uint32_t kette_session_length(const kette_session* session);
 KETTE_API uint32_t kette_session_capacity(const kette_session* session);

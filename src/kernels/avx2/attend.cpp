@@ -72,13 +72,15 @@ void transpose_16bit(const uint16_t* key, size_t stride, KvType type, size_t key
   }
 }
 
+// The block at position `from`, of which n positions count: it lies within one page.
 void load_keys(const AttendArgs& a, size_t from, size_t n, float* out) {
+  const std::byte* key = a.pages[from / KETTE_KV_PAGE] + a.key_at;
   for (size_t t = 0; t < kBlock; t += 8) {
-    const size_t valid = n > t ? n - t : 0, at = (from + t) * a.key_stride;
+    const size_t valid = n > t ? n - t : 0, at = (from % KETTE_KV_PAGE + t) * a.key_stride;
     if (a.kv_type == KvType::kF32)
-      transpose_f32(static_cast<const float*>(a.key) + at, a.key_stride, a.key_dim, valid, out + t);
+      transpose_f32(reinterpret_cast<const float*>(key) + at, a.key_stride, a.key_dim, valid, out + t);
     else
-      transpose_16bit(static_cast<const uint16_t*>(a.key) + at, a.key_stride, a.kv_type, a.key_dim, valid, out + t);
+      transpose_16bit(reinterpret_cast<const uint16_t*>(key) + at, a.key_stride, a.kv_type, a.key_dim, valid, out + t);
   }
 }
 
@@ -89,15 +91,16 @@ __m128i load_narrow(const uint16_t* p, size_t n) {
 }
 
 void load_values(const AttendArgs& a, size_t from, size_t n, const Scratch& s) {
+  const std::byte* value = a.pages[from / KETTE_KV_PAGE] + a.value_at;
   for (size_t t = 0; t < n; ++t) {
-    const size_t at = (from + t) * a.value_stride;
+    const size_t at = (from % KETTE_KV_PAGE + t) * a.value_stride;
     for (size_t d = 0; d < a.value_dim; d += 8) {
       const size_t dims = a.value_dim - d;
       __m256 v;
       if (a.kv_type == KvType::kF32) {
-        v = load_first(static_cast<const float*>(a.value) + at + d, dims);
+        v = load_first(reinterpret_cast<const float*>(value) + at + d, dims);
       } else {
-        const __m128i narrow = load_narrow(static_cast<const uint16_t*>(a.value) + at + d, dims);
+        const __m128i narrow = load_narrow(reinterpret_cast<const uint16_t*>(value) + at + d, dims);
         v = a.kv_type == KvType::kF16 ? _mm256_cvtph_ps(narrow) : from_bf16(narrow);
       }
       _mm256_storeu_ps(s.value + t * s.value_stride + d, v);

@@ -72,28 +72,33 @@ void transpose_16bit(const uint16_t* key, size_t stride, size_t key_dim, size_t 
   }
 }
 
+// The block at position `from`, of which n positions count: it lies within one page.
 void load_keys(const AttendArgs& a, size_t from, size_t n, float* out) {
+  const std::byte* key = a.pages[from / KETTE_KV_PAGE] + a.key_at;
   for (size_t t = 0; t < kBlock; t += 16) {
-    const size_t valid = n > t ? n - t : 0, at = (from + t) * a.key_stride;
+    const size_t valid = n > t ? n - t : 0, at = (from % KETTE_KV_PAGE + t) * a.key_stride;
     if (a.kv_type == KvType::kF32)
-      transpose_f32(static_cast<const float*>(a.key) + at, a.key_stride, a.key_dim, valid, out + t);
+      transpose_f32(reinterpret_cast<const float*>(key) + at, a.key_stride, a.key_dim, valid, out + t);
     else if (a.kv_type == KvType::kF16)
-      transpose_16bit<KvType::kF16>(static_cast<const uint16_t*>(a.key) + at, a.key_stride, a.key_dim, valid, out + t);
+      transpose_16bit<KvType::kF16>(reinterpret_cast<const uint16_t*>(key) + at, a.key_stride, a.key_dim, valid,
+                                    out + t);
     else
-      transpose_16bit<KvType::kBf16>(static_cast<const uint16_t*>(a.key) + at, a.key_stride, a.key_dim, valid, out + t);
+      transpose_16bit<KvType::kBf16>(reinterpret_cast<const uint16_t*>(key) + at, a.key_stride, a.key_dim, valid,
+                                     out + t);
   }
 }
 
 void load_values(const AttendArgs& a, size_t from, size_t n, const Scratch& s) {
+  const std::byte* value = a.pages[from / KETTE_KV_PAGE] + a.value_at;
   for (size_t t = 0; t < n; ++t) {
-    const size_t at = (from + t) * a.value_stride;
+    const size_t at = (from % KETTE_KV_PAGE + t) * a.value_stride;
     for (size_t d = 0; d < a.value_dim; d += 16) {
       const __mmask16 mask = first(a.value_dim - d);
       __m512 v;
       if (a.kv_type == KvType::kF32) {
-        v = _mm512_maskz_loadu_ps(mask, static_cast<const float*>(a.value) + at + d);
+        v = _mm512_maskz_loadu_ps(mask, reinterpret_cast<const float*>(value) + at + d);
       } else {
-        const __m256i narrow = _mm256_maskz_loadu_epi16(mask, static_cast<const uint16_t*>(a.value) + at + d);
+        const __m256i narrow = _mm256_maskz_loadu_epi16(mask, reinterpret_cast<const uint16_t*>(value) + at + d);
         v = a.kv_type == KvType::kF16 ? _mm512_cvtph_ps(narrow) : from_bf16(narrow);
       }
       _mm512_storeu_ps(s.value + t * s.value_stride + d, v);
