@@ -62,7 +62,7 @@ Result<bool> Forward::run(std::optional<Clock::time_point> deadline, const Cance
   } unless_kept{this};
   under_way_ = true;
   points_.arm(deadline, cancel);
-  nn::Step step(points_, runtime_.kernels, mode_, scratch_);
+  nn::Step step(points_, runtime_.kernels, mode_, scratch_, pass_ == Pass::kMain ? adapters_ : nullptr);
   for (bool first = true; part_ < parts(); ++part_, first = false) {
     if (cancelled(cancel)) return error(Code::kCancelled, "cancelled at part {} of {}", part_, parts());
     if (deadline && !first && Clock::now() >= *deadline) {

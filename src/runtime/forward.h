@@ -25,6 +25,9 @@ class Forward {
   void begin_ahead(std::span<const int32_t> next, nn::KvCache& kv, size_t position, float* logits, size_t rows);
   // One position further, if `next` is what follows the last row of that.
   void begin_further(int32_t next, nn::KvCache& kv, size_t position, float* logits);
+  // What is added to the model's matrices in the main passes begun from here on; nullptr: nothing. The module's own
+  // passes go without: what it guesses is checked.
+  void set_adapters(const nn::Adapters* adapters) { adapters_ = adapters; }
   bool under_way() const { return under_way_; }
   size_t rows() const { return rows_; }  // of the pass begun last
   // The pass begun last then starts anew, should it be run again.
@@ -57,6 +60,7 @@ class Forward {
   const Model& model_;
   Runtime& runtime_;
   nn::Mode mode_;
+  const nn::Adapters* adapters_ = nullptr;
   SafePoints points_;
   nn::Scratch scratch_;
   Pass pass_ = Pass::kMain;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "nn/kv_cache.h"
+#include "runtime/adapter.h"
 #include "runtime/drafter.h"
 #include "runtime/forward.h"
 #include "runtime/loaded_model.h"
@@ -64,6 +65,13 @@ class Session {
   Status eval(std::span<const Token> tokens, float* logits, size_t rows);
   Status rewind(size_t n_tokens);
 
+  // Add an adapter of the session's model to those attached, change its scale, or with 0 take it away; or take all
+  // away. What the session holds was made with other weights: where something changes, it then holds nothing.
+  Status set_adapter(std::shared_ptr<const Adapter> adapter, float scale);
+  Status clear_adapters();
+  // Sessions of one model with the same key make the same keys and values of the same tokens; empty: no adapters.
+  std::string adapter_key() const { return adapters_.key(); }
+
   // Start an answer to a prompt that is the whole sequence; what the session already holds of it is kept.
   Status begin(std::vector<Token> prompt, GenerateOptions options);
   // Work until there is an event (budget_us = 0) or for about budget_us. True once the answer has ended.
@@ -105,6 +113,7 @@ class Session {
 
   Session(std::shared_ptr<const LoadedModel> loaded, nn::KvCache kv);
   Status check(std::span<const Token> tokens) const;
+  Status use_adapters();
   const Model& model() const { return *loaded_->model(); }
   Result<bool> work(std::optional<Clock::time_point> deadline);
   size_t rows_of_pass(bool budget, size_t left) const;
@@ -120,6 +129,7 @@ class Session {
 
   std::shared_ptr<const LoadedModel> loaded_;
   nn::KvCache kv_;
+  AttachedAdapters adapters_;
   Forward forward_;
   std::vector<Token> tokens_;    // what the cache holds
   size_t ahead_length_ = 0;      // positions that the module's layer of the cache holds

@@ -380,6 +380,30 @@ class Sessions(unittest.TestCase):
         s.close()
         self.assertEqual(list(left), [])
 
+    def test_adapters(self):
+        s = self.model.session()
+        plain = s.eval(PROMPT["ids"])
+        adapter = self.model.adapter(golden("adapters/llama"))
+        s.set_adapter(adapter)
+        self.assertEqual(s.length, 0)
+        changed = s.eval(PROMPT["ids"])
+        self.assertGreater(np.abs(changed - plain).max(), 1)
+        with self.model.adapter(golden("adapters/llama_second.gguf")) as second:
+            s.set_adapter(second, -0.5)
+        self.assertFalse(np.array_equal(s.eval(PROMPT["ids"]), changed))
+        with self.assertRaises(kette.Misuse):
+            s.set_adapter(second)
+        adapter.close()
+        s.clear_adapters()
+        self.assertTrue(np.array_equal(s.eval(PROMPT["ids"]), plain))
+        with self.assertRaises(kette.InvalidArgument):
+            s.set_adapter(self.model.adapter(golden("adapters/llama")), float("nan"))
+        with self.assertRaises(kette.NotFound):
+            self.model.adapter("/no/such")
+        other = kette.Model(TINY, threads=1)
+        with self.assertRaises(kette.InvalidArgument):
+            s.set_adapter(other.adapter(golden("adapters/llama")))
+
     def test_fork(self):
         s = self.model.session()
         s.eval(PROMPT["ids"][:10])

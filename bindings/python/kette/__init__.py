@@ -31,11 +31,12 @@ from ._errors import (
     Unsupported,
 )
 from ._library import library_version
-from ._model import Model, Tokenizer, probe
+from ._model import Adapter, Model, Tokenizer, probe
 from ._session import Answer, Event, Session
 
 __version__ = "0.1.0"
 __all__ = [
+    "Adapter",
     "Answer",
     "BudgetExceeded",
     "Busy",

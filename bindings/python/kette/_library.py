@@ -193,6 +193,9 @@ _FALLIBLE = {
     "session_eval": (_P, _TOKENS, _SIZE, _P, _SIZE),
     "session_rewind": (_P, _U32),
     "session_metrics": (_P, c.POINTER(Metrics)),
+    "adapter_open": (_P, _TEXT, c.POINTER(ModelParams), _PP),
+    "session_set_adapter": (_P, _P, c.c_float),
+    "session_clear_adapters": (_P,),
 }
 _PLAIN = {
     "version": (c.c_uint32,),
@@ -204,6 +207,7 @@ _PLAIN = {
     "status_name": (_TEXT, c.c_int32),
     "runtime_unref": (None, _P),
     "model_unref": (None, _P),
+    "adapter_unref": (None, _P),
     "model_get_i64": (c.c_int64, _P, _TEXT, c.c_int64),
     "chat_free": (None, _P),
     "cancel_new": (_P,),

@@ -235,6 +235,36 @@ class Model(_Opened):
         handle = make("session_new", lib.kette_session_free, self._pointer, c.byref(params))
         return Session(handle, copy.copy(self))  # a copy of its own: closing this model leaves the session as it is
 
+    def adapter(self, path: Path) -> "Adapter":
+        """Open a LoRA adapter for this model: a PEFT directory, its adapter_model.safetensors, or a GGUF adapter.
+
+        Session.set_adapter attaches it.
+        """
+        params = ModelParams()
+        given = (self._pointer, convert.path(path), c.byref(params))
+        return Adapter(make("adapter_open", lib.kette_adapter_unref, *given))
+
+
+class Adapter:
+    """A LoRA adapter, made by Model.adapter(). Any number of the model's sessions may have it attached."""
+
+    def __init__(self, handle: Handle):
+        self._handle: Optional[Handle] = handle
+
+    @property
+    def _pointer(self) -> Handle:
+        return opened(self._handle, "adapter")
+
+    def close(self) -> None:
+        """Let go of it. Sessions that have it attached keep it. Harmless a second time."""
+        self._handle = None
+
+    def __enter__(self) -> "Adapter":
+        return self
+
+    def __exit__(self, *_exc: Any) -> None:
+        self.close()
+
 
 def probe(path: Path, weight_type: Optional[str] = None, context: int = 0) -> Dict[str, Any]:
     """What the headers of a model's files say, without loading it: architecture, parameters, active_parameters, what it

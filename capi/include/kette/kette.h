@@ -53,6 +53,7 @@ typedef int32_t kette_status;
 typedef int32_t kette_token;
 typedef struct kette_runtime kette_runtime; /* threads, ISA, hooks; refcounted                 */
 typedef struct kette_model kette_model;     /* immutable weights and vocabulary; refcounted     */
+typedef struct kette_adapter kette_adapter; /* a LoRA adapter of one model; immutable, refcounted */
 typedef struct kette_chat kette_chat;       /* a list of messages being built                   */
 typedef struct kette_session kette_session; /* one conversation: KV cache and sampler           */
 typedef struct kette_cancel kette_cancel;   /* an atomic flag                                   */
@@ -414,6 +415,28 @@ KETTE_API kette_status kette_session_rewind(kette_session* session, uint32_t n_t
 KETTE_API uint32_t kette_session_length(const kette_session* session);
 KETTE_API uint32_t kette_session_capacity(const kette_session* session);
 KETTE_API kette_status kette_session_metrics(const kette_session* session, kette_metrics* out, kette_error** err);
+
+/* ---- 11 adapters ---- */
+/* Open a LoRA adapter for a model: a PEFT directory (adapter_config.json and adapter_model.safetensors), that weight file
+ * itself, or a GGUF adapter. Of `params` vfs, cancel and the flag KETTE_MODEL_READ count; the other fields are a model's
+ * and not looked at. Any matrix that the model multiplies whole may have one, each expert too; what does not fit the
+ * model is refused with tensor, expected and found. KETTE_E_UNSUPPORTED, by name: what an adapter has beside low-rank
+ * pairs (biases, DoRA, whole modules), and pairs for an embedding, a head tied to it, DeepSeek's kv_b_proj or its
+ * prediction module. The numbers are copied, as floats, on top of memory_budget. Keeps the model alive. [T1 on model] */
+KETTE_API kette_status kette_adapter_open(kette_model* model, const char* utf8_path, const kette_model_params* params,
+                                          kette_adapter** out, kette_error** err);
+KETTE_API void kette_adapter_ref(kette_adapter* adapter);
+KETTE_API void kette_adapter_unref(kette_adapter* adapter);
+/* Attach an adapter to a session: its matrices become W + scale * alpha / rank * B A. Several may be attached. Once more
+ * with another scale changes it, with 0 takes it away; scale is at most 1e6 either way. Where that changes anything the
+ * session drops all it holds (length 0), for it was made with other weights: the next prompt is evaluated anew. After
+ * all are taken away logits are, bit for bit, those of a session that never had one. Other sessions of the model are as
+ * they were; a fork has its session's adapters. The prediction module guesses without them, which changes no token. The
+ * session keeps a reference. KETTE_E_MISUSE: an answer is under way. KETTE_E_INVALID_ARGUMENT: also an adapter that was
+ * opened for another model. [T2] */
+KETTE_API kette_status kette_session_set_adapter(kette_session* session, kette_adapter* adapter, float scale,
+                                                 kette_error** err);
+KETTE_API kette_status kette_session_clear_adapters(kette_session* session, kette_error** err);
 
 /* ---- 12 buffers [T1] ---- */
 KETTE_API const void* kette_buf_data(const kette_buf* buf);
