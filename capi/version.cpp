@@ -23,7 +23,7 @@ int32_t kette_has_feature(const char* name) {
   if (name == nullptr) return 0;
   const std::string_view feature(name);
   for (const std::string_view known : {"gguf", "chat_template", "exact", "deterministic", "fork", "vfs", "executor",
-                                       "allocator", "api_table", "lora"})
+                                       "allocator", "api_table", "lora", "embeddings"})
     if (feature == known) return 1;
   return 0;
 }

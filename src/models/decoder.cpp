@@ -72,6 +72,7 @@ class Decoder final : public Model {
   void layer(nn::Step& step, const nn::Batch& batch, size_t index, const nn::Tensor& x) const override {
     layers_[index].forward(step, batch, index, x);
   }
+  void normed(nn::Step& step, const nn::Tensor& x, const nn::Tensor& y) const override { norm_(step, x, y); }
   void head(nn::Step& step, const nn::Tensor& x, const nn::Tensor& logits) const override {
     score(step, norm_, lm_head_, x, logits);
   }

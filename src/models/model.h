@@ -43,6 +43,8 @@ class Model {
   // x: [batch.tokens.size(), hidden_size]
   virtual void embed(nn::Step& step, const nn::Batch& batch, const nn::Tensor& x) const = 0;
   virtual void layer(nn::Step& step, const nn::Batch& batch, size_t index, const nn::Tensor& x) const = 0;
+  // After the last norm, x.rows of hidden_size: what embeddings are made of.
+  virtual void normed(nn::Step& step, const nn::Tensor& x, const nn::Tensor& y) const = 0;
   // The rows of x whose scores are wanted -> logits [x.rows, vocab_size].
   virtual void head(nn::Step& step, const nn::Tensor& x, const nn::Tensor& logits) const = 0;
 

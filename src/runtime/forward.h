@@ -20,6 +20,8 @@ class Forward {
   // tokens: [1, kMaxRows], each below vocab_size, at `position` of `kv`. The logits of the last `rows` of them go to
   // `logits` [rows][vocab_size], which stays valid until the pass is done or dropped.
   void begin(std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* logits, size_t rows);
+  // The same for the hidden states after the model's last norm: `normed` [rows][hidden_size].
+  void begin_normed(std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* normed, size_t rows);
   // Multi-token prediction for the first next.size() rows of the pass done last: `next` are the tokens that follow
   // them, `position` is that of the first. The logits of the last `rows` say what comes after those.
   void begin_ahead(std::span<const int32_t> next, nn::KvCache& kv, size_t position, float* logits, size_t rows);
@@ -51,9 +53,10 @@ class Forward {
   }
 
  private:
-  enum class Pass { kMain, kAhead, kFurther };
+  enum class Pass { kMain, kNormed, kAhead, kFurther };
+  bool main() const { return pass_ == Pass::kMain || pass_ == Pass::kNormed; }
   void start(Pass pass, std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* logits, size_t rows);
-  size_t parts() const { return pass_ == Pass::kMain ? model_.shape().num_hidden_layers + 2 : 2; }
+  size_t parts() const { return main() ? model_.shape().num_hidden_layers + 2 : 2; }
   void grow(size_t rows);
   void run_part(nn::Step& step, bool may_stop);
 

@@ -12,12 +12,12 @@ from typing import Any, Iterable, Union
 from ._errors import InvalidArgument
 
 
-def numpy() -> Any:
+def numpy(by: str = "Session.eval") -> Any:
     """NumPy, imported when it is first needed."""
     try:
         import numpy as module
     except ImportError as e:
-        raise ImportError("Session.eval returns NumPy arrays: pip install numpy") from e
+        raise ImportError(f"{by} returns NumPy arrays: pip install numpy") from e
     return module
 
 

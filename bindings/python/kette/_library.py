@@ -19,6 +19,8 @@ KV_TYPES = {None: 0, "f32": 1, "f16": 2, "bf16": 3}
 EVENT_DONE = 4
 SPECULATION = {None: 0, "off": 1, "prompt_lookup": 2, "mtp": 3}
 FINISH_REASONS = {1: "stop", 2: "stop_string", 3: "length", 4: "context_full", 5: "cancelled"}
+POOLING = {"mean": 0, "last": 1, "cls": 2}
+EMBED_NORMALIZE = 256
 INVALID_ARGUMENT = -1
 
 Progress = c.CFUNCTYPE(c.c_int32, c.c_void_p, c.c_uint64, c.c_uint64)
@@ -196,6 +198,7 @@ _FALLIBLE = {
     "adapter_open": (_P, _TEXT, c.POINTER(ModelParams), _PP),
     "session_set_adapter": (_P, _P, c.c_float),
     "session_clear_adapters": (_P,),
+    "embed": (_P, c.POINTER(_TEXT), _SIZE_P, _SIZE, _U32, _P, _P, _SIZE, _SIZE_P),
 }
 _PLAIN = {
     "version": (c.c_uint32,),

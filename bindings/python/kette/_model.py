@@ -11,11 +11,13 @@ from . import _convert as convert
 from ._library import (
     CHAT_NO_GENERATION_PROMPT,
     DETOKENIZE_SKIP_SPECIAL,
+    EMBED_NORMALIZE,
     INVALID_ARGUMENT,
     KV_TYPES,
     MODEL_DETERMINISTIC,
     MODEL_EXACT,
     MODEL_VOCAB_ONLY,
+    POOLING,
     RUNTIME_NO_THREADS,
     TOKENIZE_ADD_SPECIAL,
     TOKENIZE_PARSE_SPECIAL,
@@ -34,6 +36,8 @@ from ._errors import InvalidArgument
 
 if TYPE_CHECKING:
     import datetime
+
+    import numpy
 
     from ._session import Session
 
@@ -243,6 +247,26 @@ class Model(_Opened):
         params = ModelParams()
         given = (self._pointer, convert.path(path), c.byref(params))
         return Adapter(make("adapter_open", lib.kette_adapter_unref, *given))
+
+    def embed(
+        self, texts: Union[str, bytes, Sequence[Union[str, bytes]]], pooling: str = "mean", normalize: bool = True
+    ) -> "numpy.ndarray":
+        """Embeddings, float32 [texts, hidden_size] (of one str: [hidden_size]): hidden states after the last norm.
+
+        pooling: over a text's tokens, "mean", "last" or "cls" (the first). normalize: to a length of 1.
+        """
+        np = convert.numpy("Model.embed")
+        one = isinstance(texts, (str, bytes))
+        data = [convert.utf8(text) for text in ([texts] if one else texts)]
+        if pooling not in POOLING:
+            raise InvalidArgument(f"pooling is {pooling!r}, expected 'mean', 'last' or 'cls'")
+        how = POOLING[pooling] | (EMBED_NORMALIZE if normalize else 0)
+        n = len(data)
+        out = np.empty((n, lib.kette_model_get_i64(self._pointer, b"hidden_size", 0)), dtype=np.float32)
+        needed = c.c_size_t()
+        pointers, sizes = (c.c_char_p * n)(*data), (c.c_size_t * n)(*map(len, data))
+        call("embed", self._pointer, pointers, sizes, n, how, None, out.ctypes.data, out.size, c.byref(needed))
+        return out[0] if one else out
 
 
 class Adapter:
