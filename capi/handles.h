@@ -38,6 +38,11 @@ struct kette_model {
   std::shared_ptr<const kette::LoadedModel> loaded;
 };
 
+struct kette_adapter {
+  std::atomic<uint32_t> references{1};
+  std::shared_ptr<const kette::Adapter> adapter;
+};
+
 struct kette_chat {
   std::unique_ptr<kette::ChatPrompt> prompt;
 };
@@ -107,10 +112,11 @@ kette_status guard(kette_error** err, F&& body) noexcept {
   }
 }
 
-// Refuse what a fork's child cannot do. (Chats and models: the handles' own runtime.)
+// Refuse what a fork's child cannot do. (Chats, models and adapters: the handles' own runtime.)
 Status not_forked(const Runtime& runtime);
 inline Status not_forked(const kette_runtime* h) { return not_forked(*h->runtime); }
 inline Status not_forked(const kette_model* h) { return not_forked(h->loaded->runtime()); }
+inline Status not_forked(const kette_adapter* h) { return not_forked(h->adapter->loaded().runtime()); }
 inline Status not_forked(const kette_chat* h) { return not_forked(h->prompt->loaded().runtime()); }
 inline Status not_forked(const kette_session* h) { return not_forked(h->session->loaded().runtime()); }
 

@@ -22,8 +22,9 @@ const char* kette_build_info(void) {
 int32_t kette_has_feature(const char* name) {
   if (name == nullptr) return 0;
   const std::string_view feature(name);
-  for (const std::string_view known : {"gguf", "chat_template", "exact", "deterministic", "fork", "vfs", "executor",
-                                       "allocator", "api_table", "grammar", "reasoning", "tool_calls", "logprobs"})
+  for (const std::string_view known :
+       {"gguf", "chat_template", "exact", "deterministic", "fork", "vfs", "executor", "allocator", "api_table",
+        "grammar", "reasoning", "tool_calls", "logprobs", "lora", "embeddings", "save"})
     if (feature == known) return 1;
   return 0;
 }

@@ -6,6 +6,7 @@
 ///   for (const kette::event& e : s.chat("Hi").max_tokens(200).stream()) std::cout << e.text() << std::flush;
 #pragma once
 
+#include "kette/adapter.hpp"
 #include "kette/chat.hpp"
 #include "kette/config.hpp"
 #include "kette/error.hpp"

@@ -39,6 +39,20 @@ struct load_options {
   load_options& set_cancel(const kette::cancel& c) { return cancel = &c, *this; }
 };
 
+/// Which hidden states make an embedding: the mean of all tokens', the last token's, the first token's.
+enum class pooling : std::uint32_t { mean = KETTE_POOL_MEAN, last = KETTE_POOL_LAST, cls = KETTE_POOL_CLS };
+
+/// How texts are embedded.
+struct embed_options {
+  kette::pooling pooling = kette::pooling::mean;
+  bool normalize = false;                 ///< to a length of 1
+  const kette::cancel* cancel = nullptr;  ///< not owned; must live until embed() returns
+
+  embed_options& set_pooling(kette::pooling p) { return pooling = p, *this; }
+  embed_options& set_normalize(bool n) { return normalize = n, *this; }
+  embed_options& set_cancel(const kette::cancel& c) { return cancel = &c, *this; }
+};
+
 /// A counted reference to a model: copies share it. Safe to use from several threads at once.
 class model {
  public:
@@ -101,6 +115,23 @@ class model {
           return kette_detokenize(raw(), tokens.data(), tokens.size(), flags, out, cap, needed, e);
         });
   }
+
+  /// Embeddings of texts, [texts][hidden_size]: hidden states after the last norm, pooled over each text's tokens. Fails
+  /// with context_full for a text longer than the model's context, and says which.
+  result<std::vector<float>> embed(span<const std::string_view> texts, const embed_options& options = {}) const {
+    std::vector<const char*> data;
+    std::vector<std::size_t> sizes;
+    for (const std::string_view text : texts) data.push_back(text.data()), sizes.push_back(text.size());
+    const std::uint32_t how =
+        static_cast<std::uint32_t>(options.pooling) | (options.normalize ? KETTE_EMBED_NORMALIZE : 0u);
+    kette_cancel* const flag = options.cancel != nullptr ? options.cancel->raw() : nullptr;
+    return detail::fill<std::vector<float>>(
+        texts.size() * hidden_size(), [&](float* out, std::size_t cap, std::size_t* needed, kette_error** e) {
+          return kette_embed(raw(), data.data(), sizes.data(), sizes.size(), how, flag, out, cap, needed, e);
+        });
+  }
+  /// Numbers of an embedding.
+  std::size_t hidden_size() const noexcept { return static_cast<std::size_t>(number("hidden_size").value_or(0)); }
 
   kette_model* raw() const noexcept { return handle_.get(); }
   kette_model* release() noexcept { return handle_.release(); }

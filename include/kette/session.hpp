@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "kette/adapter.hpp"
 #include "kette/detail/answer.hpp"
 
 KETTE_BEGIN_NAMESPACE
@@ -299,6 +300,17 @@ class session {
   result<void> load(const std::string& path) {
     state_->abandon();
     return detail::call([&](kette_error** e) { return kette_session_load_file(raw(), path.c_str(), e); });
+  }
+  /// Attach an adapter of this session's model, change its scale, or with 0 take it away; or take all away. An answer
+  /// under way is ended. Where that changes anything the tokens held are dropped (messages() stay): the next prompt is
+  /// evaluated anew.
+  result<void> set_adapter(const adapter& a, float scale = 1) {
+    state_->abandon();
+    return detail::call([&](kette_error** e) { return kette_session_set_adapter(raw(), a.raw(), scale, e); });
+  }
+  result<void> clear_adapters() {
+    state_->abandon();
+    return detail::call([&](kette_error** e) { return kette_session_clear_adapters(raw(), e); });
   }
   /// A second session that goes on from what this one holds, messages included, without evaluating it again.
   result<session> fork() const {

@@ -11,22 +11,8 @@
 namespace kette {
 namespace {
 
-constexpr uint64_t kMaxSettings = 16 << 20;
 constexpr const char* kSingle = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
-
-// The whole file; `missing` is what a file that is not there counts as.
-Result<std::string> read_text(const OpenSibling& open, const std::string& name, uint64_t most,
-                              const char* missing = nullptr) {
-  auto source = open(name);
-  if (!source.ok() && source.status().code() == Code::kNotFound && missing != nullptr) return std::string(missing);
-  if (!source.ok()) return std::move(source).status();
-  const uint64_t size = (*source)->size();
-  if (size > most) return error(Code::kBudget, "{}: {} bytes, expected at most {}", name, size, most);
-  std::string text(size, '\0');
-  KETTE_TRY((*source)->read_at(0, std::as_writable_bytes(std::span(text))));
-  return text;
-}
 
 template <class Read>
 auto read_settings(const OpenSibling& open, const std::string& name, const char* missing, Read read)
@@ -131,6 +117,17 @@ std::string template_of(const std::string& tokenizer_config) {
 }
 
 }  // namespace
+
+Result<std::string> read_text(const OpenSibling& open, const std::string& name, uint64_t most, const char* missing) {
+  auto source = open(name);
+  if (!source.ok() && source.status().code() == Code::kNotFound && missing != nullptr) return std::string(missing);
+  if (!source.ok()) return std::move(source).status();
+  const uint64_t size = (*source)->size();
+  if (size > most) return error(Code::kBudget, "{}: {} bytes, expected at most {}", name, size, most);
+  std::string text(size, '\0');
+  KETTE_TRY((*source)->read_at(0, std::as_writable_bytes(std::span(text))));
+  return text;
+}
 
 Result<HfWeights> read_hf_weights(const OpenSibling& open, const std::string& weights,
                                   std::span<const SafetensorsType> types) {

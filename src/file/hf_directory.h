@@ -24,8 +24,13 @@ struct HfWeights {
 Result<HfWeights> read_hf_weights(const OpenSibling& open, const std::string& weights,
                                   std::span<const SafetensorsType> types);
 
-// Bytes of a tokenizer.json or of an index at most.
+// Bytes of a tokenizer.json or of an index at most; of a file of settings.
 inline constexpr uint64_t kMaxText = 256 << 20;
+inline constexpr uint64_t kMaxSettings = 16 << 20;
+
+// The whole file, of at most so many bytes; `missing` is what a file that is not there counts as.
+Result<std::string> read_text(const OpenSibling& open, const std::string& name, uint64_t most,
+                              const char* missing = nullptr);
 
 struct HfText {
   std::string tokenizer;         // tokenizer.json; empty if there is none

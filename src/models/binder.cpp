@@ -236,7 +236,14 @@ nn::Linear Binder::linear(const std::string& prefix, size_t out, size_t in, Bias
   const nn::Weight weight = matrix(prefix + ".weight", out, in);
   std::vector<float> b = bias == Bias::kYes ? vector(prefix + ".bias", out) : std::vector<float>{};
   if (weight.data == nullptr) return {};
-  return nn::make_linear(weight, std::move(b), *options_.kernels, options_.mode);
+  return named(nn::make_linear(weight, std::move(b), *options_.kernels, options_.mode), prefix);
+}
+
+nn::Linear Binder::named(nn::Linear linear, std::string name) {
+  const bool interleaved = rows_interleaved_rope(name + ".weight");
+  linear.id = static_cast<uint32_t>(matrices_.size());
+  matrices_.push_back({std::move(name), linear.out(), linear.in(), interleaved});
+  return linear;
 }
 
 nn::Linear Binder::linear(const nn::Weight& weight) {
@@ -247,7 +254,7 @@ nn::Linear Binder::linear(const nn::Weight& weight) {
 nn::Linear Binder::exact_linear(const std::string& prefix, size_t out, size_t in) {
   const nn::Weight weight = matrix(prefix + ".weight", out, in);
   if (weight.data == nullptr) return {};
-  return nn::make_linear(weight, {}, *options_.kernels, nn::Mode::kExact);
+  return named(nn::make_linear(weight, {}, *options_.kernels, nn::Mode::kExact), prefix);
 }
 
 std::vector<nn::Linear> Binder::linears(const std::string& prefix, std::string_view name, size_t n, size_t out,
@@ -261,7 +268,8 @@ std::vector<nn::Linear> Binder::linears(const std::string& prefix, std::string_v
   const CheckpointTensor* t = tensor(stacked, std::array{n, out, in});
   const nn::Weight whole = t == nullptr ? nn::Weight{} : weight_of(*t, n * out, in);
   if (whole.data == nullptr) return all;
-  for (size_t i = 0; i < n; ++i) all[i] = linear(whole.slice(i * out, out));
+  for (size_t i = 0; i < n; ++i)
+    all[i] = named(linear(whole.slice(i * out, out)), fmt::format("{}{}.{}", prefix, i, name));
   return all;
 }
 

@@ -11,6 +11,7 @@
 
 #include "file/checkpoint.h"
 #include "models/encode.h"
+#include "models/model.h"
 #include "models/weight_types.h"
 #include "nn/decoder_layer.h"
 #include "nn/embedding.h"
@@ -78,13 +79,15 @@ class Binder {
   std::byte* own(size_t bytes) { return store_.add(bytes); }  // for what a model makes of its tensors
   std::vector<float> vector(const std::string& name, size_t n);
   nn::Linear linear(const std::string& prefix, size_t out, size_t in, Bias bias = Bias::kNo);
-  nn::Linear linear(const nn::Weight& weight);  // without a bias
+  nn::Linear linear(const nn::Weight& weight);  // without a bias, and not among matrices()
   // Float32 activations whatever the mode.
   nn::Linear exact_linear(const std::string& prefix, size_t out, size_t in);
   // n of one shape: `prefix`N.`name` each (Hugging Face), or stacked as `prefix``name` [n, out, in] (GGUF).
   std::vector<nn::Linear> linears(const std::string& prefix, std::string_view name, size_t n, size_t out, size_t in);
   nn::RmsNorm rms_norm(const std::string& prefix, size_t n, float eps);
   bool rows_interleaved_rope(const std::string& name) const;
+  // What was bound by name as a linear so far.
+  std::span<const NamedMatrix> matrices() const { return matrices_; }
 
   // Encodes a tensor without binding it: its bytes go to `done` alone.
   Status encode(const CheckpointTensor& tensor, const Format& target, const PieceDone& done);
@@ -104,6 +107,7 @@ class Binder {
   const std::byte* packed(const CheckpointTensor& tensor);  // nullptr: the pack does not have it, or failed
   Status encode_rows(const CheckpointTensor& tensor, const nn::Weight& stored, const Format& target, std::byte* out,
                      const PieceDone& done);
+  nn::Linear named(nn::Linear linear, std::string name);
   bool advance(uint64_t done);  // tells the progress; false ends the binding
   void problem(std::string text);
   template <class T>
@@ -113,6 +117,7 @@ class Binder {
   WeightStore& store_;
   BinderOptions options_;
   std::map<const CheckpointTensor*, const std::byte*> bound_, encoded_;
+  std::vector<NamedMatrix> matrices_;
   uint64_t done_ = 0;
   std::vector<std::string> problems_;
   Status failed_;  // of reading or of the host; ends the binding at once

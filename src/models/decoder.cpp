@@ -43,6 +43,7 @@ class Decoder final : public Model {
     norm_ = b.rms_norm("model.norm", hidden_size, eps);
     lm_head_ = b.boolean("tie_word_embeddings", false) ? b.linear(embed_tokens_.weight)
                                                        : b.linear("lm_head", vocab_size, hidden_size);
+    matrices_.assign(b.matrices().begin(), b.matrices().end());
     if (parts.looks_ahead) {
       const std::string prefix = fmt::format("model.layers.{}", layers);
       // Files may leave out what the module shares with the model.
@@ -71,6 +72,7 @@ class Decoder final : public Model {
   void layer(nn::Step& step, const nn::Batch& batch, size_t index, const nn::Tensor& x) const override {
     layers_[index].forward(step, batch, index, x);
   }
+  void normed(nn::Step& step, const nn::Tensor& x, const nn::Tensor& y) const override { norm_(step, x, y); }
   void head(nn::Step& step, const nn::Tensor& x, const nn::Tensor& logits) const override {
     score(step, norm_, lm_head_, x, logits);
   }

@@ -4,7 +4,10 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "nn/batch.h"
@@ -20,6 +23,13 @@ struct ModelShape {
   nn::KvShape kv{};
 };
 
+// A matrix that the model multiplies whole, as its tensor is: what adapters may change. nn::Linear::id is its place.
+struct NamedMatrix {
+  std::string name;  // the tensor's without ".weight": "model.layers.3.self_attn.q_proj"; experts one by one
+  size_t out, in;
+  bool rows_interleaved_rope;  // as in CheckpointTensor
+};
+
 // Immutable once bound; forward passes of different sessions may run at once.
 // A pass is embed, every layer in order, head; the runtime may pause between any two of them.
 class Model {
@@ -27,10 +37,14 @@ class Model {
   virtual ~Model() = default;
   const ModelShape& shape() const { return shape_; }
   const nn::Rope& rope() const { return rope_; }
+  // Without those of a multi-token prediction module, which adapters do not change.
+  std::span<const NamedMatrix> matrices() const { return matrices_; }
 
   // x: [batch.tokens.size(), hidden_size]
   virtual void embed(nn::Step& step, const nn::Batch& batch, const nn::Tensor& x) const = 0;
   virtual void layer(nn::Step& step, const nn::Batch& batch, size_t index, const nn::Tensor& x) const = 0;
+  // After the last norm, x.rows of hidden_size: what embeddings are made of.
+  virtual void normed(nn::Step& step, const nn::Tensor& x, const nn::Tensor& y) const = 0;
   // The rows of x whose scores are wanted -> logits [x.rows, vocab_size].
   virtual void head(nn::Step& step, const nn::Tensor& x, const nn::Tensor& logits) const = 0;
 
@@ -47,6 +61,7 @@ class Model {
  protected:
   ModelShape shape_;
   nn::Rope rope_;
+  std::vector<NamedMatrix> matrices_;
 };
 
 // Whether models.inc has a row for it.

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "nn/adapters.h"
+
 namespace kette::nn {
 namespace {
 
@@ -31,6 +33,7 @@ struct Job {
   bool dot;        // by dot kernels, otherwise by panels
   size_t at_once;  // rows of x that one call takes
   size_t columns;  // of the result in one piece of work
+  Additions added, added_to_gate;
 };
 
 // The jobs of the products, and their distinct inputs: how many of those.
@@ -51,7 +54,7 @@ size_t plan(Step& step, std::span<const Product> products, Job* jobs, Input* inp
       input.quantize |= dot && linear->dot->form == kernels::Form::kQ8;
       input.narrow |= !dot && linear->panel->type() == PanelType::kBf16;
     }
-    *jobs++ = {&p, &input, dot, dot && !any ? kDotRows : p.x.rows, kPanelWidth};
+    *jobs++ = {&p, &input, dot, dot && !any ? kDotRows : p.x.rows, kPanelWidth, {}, {}};
   }
   return n;
 }
@@ -172,20 +175,21 @@ void multiply_piece(Step& step, const Job& job, size_t first, size_t last, float
                     WorkerScratch& scratch) {
   const Product& p = *job.product;
   const size_t rows = p.x.rows, cols = last - first;
-  const auto multiply = [&](const Linear& linear, size_t row, const Tensor& y) {
+  const auto multiply = [&](const Linear& linear, const Additions& added, size_t row, const Tensor& y) {
     if (job.dot) {
       multiply_by_dot(linear, *job.input, row, first, y);
     } else if (Status s = multiply_by_panel(step, linear, *job.input, first, y, scratch); !s.ok()) {
       step.fail(std::move(s));
     }
     add_bias(step, linear, first, y);
+    add_mapped(added, row, first, y);
   };
   for (size_t row = 0; row < rows; row += job.at_once) {
     const Tensor y{p.y.row(row) + first, std::min(job.at_once, rows - row), cols, p.y.stride};
-    multiply(*p.linear, row, y);
+    multiply(*p.linear, job.added, row, y);
     if (p.gate == nullptr) continue;
     const Tensor gate{gate_scratch, y.rows, cols, cols};
-    multiply(*p.gate, row, gate);
+    multiply(*p.gate, job.added_to_gate, row, gate);
     for (size_t i = 0; i < y.rows; ++i) step.vector().silu_mul(gate.row(i), y.row(i), cols, y.row(i));
   }
 }
@@ -230,6 +234,11 @@ void multiply(Step& step, std::span<const Product> products) {
   Job* jobs = step.arena.take<Job>(products.size());
   Input* inputs = step.arena.take<Input>(products.size());
   prepare(step, {inputs, plan(step, products, jobs, inputs)});
+  if (const Additions* added = map_inputs(step, products); added != nullptr)
+    for (size_t j = 0; j < products.size(); ++j) {
+      jobs[j].added = added[2 * j];
+      jobs[j].added_to_gate = added[2 * j + 1];
+    }
 
   const auto few = [&](const Job& job) { return job.dot && job.at_once <= kDotRows; };
   size_t few_out = 0;

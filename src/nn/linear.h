@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -36,10 +37,13 @@ struct Weight {
 };
 
 struct Linear {
+  static constexpr uint32_t kUnnamed = UINT32_MAX;
+
   Weight weight;                            // [out, in]
   std::vector<float> bias;                  // [out], or empty
   const kernels::DotRow* dot = nullptr;     // for few rows
   kernels::PanelMultiply* panel = nullptr;  // for many
+  uint32_t id = kUnnamed;                   // among the model's matrices that adapters know by name
 
   size_t in() const { return weight.cols; }
   size_t out() const { return weight.rows; }
@@ -50,7 +54,8 @@ inline constexpr size_t kFewRows = 8;
 
 Linear make_linear(const Weight& weight, std::vector<float> bias, const kernels::Kernels& kernels, Mode mode);
 
-// y = linear(x), or y = silu(gate(x)) * linear(x) where there is a gate, of linear's shape.
+// y = linear(x), or y = silu(gate(x)) * linear(x) where there is a gate, of linear's shape. What the step's adapters add
+// is part of linear(x) and gate(x).
 struct Product {
   const Linear* linear;
   Tensor x;  // [rows, linear->in()]

@@ -47,10 +47,13 @@ struct Scratch {
   std::vector<std::unique_ptr<WorkerScratch>> workers;
 };
 
+class Adapters;
+
 class Step {
  public:
-  Step(Executor& executor, const kernels::Kernels& kernels, Mode mode, Scratch& scratch)
-      : executor(executor), kernels(kernels), mode(mode), arena(scratch.arena), scratch_(scratch) {
+  Step(Executor& executor, const kernels::Kernels& kernels, Mode mode, Scratch& scratch,
+       const Adapters* adapters = nullptr)
+      : executor(executor), kernels(kernels), mode(mode), adapters(adapters), arena(scratch.arena), scratch_(scratch) {
     executor.begin_step();
   }
   ~Step() { executor.end_step(); }
@@ -79,6 +82,7 @@ class Step {
   Executor& executor;
   const kernels::Kernels& kernels;
   const Mode mode;
+  const Adapters* const adapters;  // what multiply() adds to the model's matrices; nullptr: nothing
   Arena& arena;
 
  private:

@@ -42,6 +42,12 @@ void Forward::begin(std::span<const int32_t> tokens, nn::KvCache& kv, size_t pos
   start(Pass::kMain, tokens, kv, position, logits, rows);
 }
 
+void Forward::begin_normed(std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* normed,
+                           size_t rows) {
+  grow(tokens.size());
+  start(Pass::kNormed, tokens, kv, position, normed, rows);
+}
+
 void Forward::begin_ahead(std::span<const int32_t> next, nn::KvCache& kv, size_t position, float* logits, size_t rows) {
   if (ahead_.size() < x_.size()) ahead_ = AlignedBuffer<float>(x_.size(), runtime_.allocator.get());
   start(Pass::kAhead, next, kv, position, logits, rows);
@@ -63,7 +69,7 @@ Result<bool> Forward::run(std::optional<Clock::time_point> deadline, const Cance
   } unless_kept{this};
   under_way_ = true;
   points_.arm(deadline, cancel);
-  nn::Step step(points_, runtime_.kernels, mode_, scratch_);
+  nn::Step step(points_, runtime_.kernels, mode_, scratch_, main() ? adapters_ : nullptr);
   for (bool first = true; part_ < parts(); ++part_, first = false) {
     if (cancelled(cancel)) return error(Code::kCancelled, "cancelled at part {} of {}", part_, parts());
     if (deadline && !first && Clock::now() >= *deadline) {
@@ -101,8 +107,11 @@ void Forward::run_part(nn::Step& step, bool may_stop) {
   const nn::Tensor x{x_.data(), rows_, shape.hidden_size, shape.hidden_size};
   const nn::Tensor ahead{ahead_.data(), rows_, shape.hidden_size, shape.hidden_size};
   const nn::Tensor logits{logits_, logit_rows_, shape.vocab_size, shape.vocab_size};
-  const bool main = pass_ == Pass::kMain, last = part_ + 1 == parts();
-  if (last && logit_rows_ > 0 && main) {
+  const bool main = this->main(), last = part_ + 1 == parts();
+  if (last && logit_rows_ > 0 && pass_ == Pass::kNormed) {
+    model_.normed(step, x.slice(rows_ - logit_rows_, logit_rows_),
+                  {logits_, logit_rows_, shape.hidden_size, shape.hidden_size});
+  } else if (last && logit_rows_ > 0 && main) {
     model_.head(step, x.slice(rows_ - logit_rows_, logit_rows_), logits);
   } else if (last && logit_rows_ > 0) {
     model_.ahead_head(step, ahead.slice(rows_ - logit_rows_, logit_rows_), logits);

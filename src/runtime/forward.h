@@ -21,11 +21,16 @@ class Forward {
   // `logits` [rows][vocab_size], which stays valid until the pass is done or dropped. This and the next two make room in
   // `kv` and throw std::bad_alloc where there is none; no pass has then begun, and they may be called again.
   void begin(std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* logits, size_t rows);
+  // The same for the hidden states after the model's last norm: `normed` [rows][hidden_size].
+  void begin_normed(std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* normed, size_t rows);
   // Multi-token prediction for the first next.size() rows of the pass done last: `next` are the tokens that follow
   // them, `position` is that of the first. The logits of the last `rows` say what comes after those.
   void begin_ahead(std::span<const int32_t> next, nn::KvCache& kv, size_t position, float* logits, size_t rows);
   // One position further, if `next` is what follows the last row of that.
   void begin_further(int32_t next, nn::KvCache& kv, size_t position, float* logits);
+  // What is added to the model's matrices in the main passes begun from here on; nullptr: nothing. The module's own
+  // passes go without: what it guesses is checked.
+  void set_adapters(const nn::Adapters* adapters) { adapters_ = adapters; }
   bool under_way() const { return under_way_; }
   size_t rows() const { return rows_; }  // of the pass begun last
   // The pass begun last then starts anew, should it be run again.
@@ -49,15 +54,17 @@ class Forward {
   }
 
  private:
-  enum class Pass { kMain, kAhead, kFurther };
+  enum class Pass { kMain, kNormed, kAhead, kFurther };
+  bool main() const { return pass_ == Pass::kMain || pass_ == Pass::kNormed; }
   void start(Pass pass, std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* logits, size_t rows);
-  size_t parts() const { return pass_ == Pass::kMain ? model_.shape().num_hidden_layers + 2 : 2; }
+  size_t parts() const { return main() ? model_.shape().num_hidden_layers + 2 : 2; }
   void grow(size_t rows);
   void run_part(nn::Step& step, bool may_stop);
 
   const Model& model_;
   Runtime& runtime_;
   nn::Mode mode_;
+  const nn::Adapters* adapters_ = nullptr;
   SafePoints points_;
   nn::Scratch scratch_;
   Pass pass_ = Pass::kMain;

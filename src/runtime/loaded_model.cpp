@@ -8,6 +8,7 @@
 #include "file/hf_directory.h"
 #include "file/printable.h"
 #include "models/fingerprint.h"
+#include "runtime/paths.h"
 
 namespace kette {
 
@@ -23,19 +24,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
-bool is_gguf(const Source& source) {
-  char magic[4] = {};
-  return source.size() >= 4 && source.read_at(0, std::as_writable_bytes(std::span(magic))).ok() &&
-         std::string_view(magic, 4) == "GGUF";
-}
-
-std::string directory_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? std::string() : path.substr(0, slash + 1);
-}
-
-std::string name_in_directory(const std::string& path) { return path.substr(directory_of(path).size()); }
 
 // Weights of a Hugging Face checkpoint: one file, or the index of several.
 bool is_safetensors(const std::string& path) {
@@ -388,6 +376,11 @@ Status LoadedModel::encode_into_pack(const std::string& directory, Access access
   KETTE_TRY(pack_->open(directory, access));
   pack_report_.state = "written";
   return {};
+}
+
+const std::string& LoadedModel::architecture() const {
+  static const std::string none;
+  return checkpoint_ ? checkpoint_->architecture() : none;
 }
 
 Result<const Tokenizer*> LoadedModel::tokenizer() const {

@@ -55,6 +55,7 @@ class LoadedModel {
   Runtime& runtime() const { return *runtime_; }
   nn::Mode mode() const { return mode_; }
   const Model* model() const { return model_.get(); }  // nullptr: vocabulary only
+  const std::string& architecture() const;             // "LlamaForCausalLM"; empty: a tokenizer.json alone
   // kUnsupported if the file has none.
   Result<const Tokenizer*> tokenizer() const;
   Result<const ChatTemplate*> chat_template() const;

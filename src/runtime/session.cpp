@@ -1,11 +1,13 @@
 #include "runtime/session.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace kette {
 namespace {
 
 constexpr size_t kMaxContext = 1 << 26;
+constexpr float kMaxAdapterScale = 1e6f;
 // Multiply-adds that a thread gets through in a microsecond, low: to size pieces to the quantum.
 constexpr size_t kWorkPerMicrosecond = 20'000;
 
@@ -47,7 +49,8 @@ Result<std::unique_ptr<Session>> Session::fork() const {
   copy->kv_ = kv_.share(tokens_.size());
   copy->tokens_ = tokens_;
   copy->ahead_length_ = ahead_length_;
-  copy->adapter_ = adapter_;
+  copy->adapters_ = adapters_;
+  copy->forward_.set_adapters(copy->adapters_.in_pass());
   return copy;
 }
 
@@ -91,6 +94,26 @@ Status Session::rewind(size_t n_tokens) {
   tokens_.resize(n_tokens);
   kv_.drop_behind(n_tokens);
   return {};
+}
+
+Status Session::set_adapter(std::shared_ptr<const Adapter> adapter, float scale) {
+  if (work_) return error(Code::kMisuse, "set_adapter while an answer is under way");
+  if (&adapter->loaded() != loaded_.get())
+    return error(Code::kInvalidArgument, "the adapter was opened for another model than the session's");
+  if (!(std::fabs(scale) <= kMaxAdapterScale))
+    return error(Code::kInvalidArgument, "scale: {}, expected -{} to {}", scale, kMaxAdapterScale, kMaxAdapterScale);
+  const bool changed = adapters_.set(std::move(adapter), scale);
+  return changed ? use_adapters() : Status();
+}
+
+Status Session::clear_adapters() {
+  if (work_) return error(Code::kMisuse, "clear_adapters while an answer is under way");
+  return adapters_.clear() ? use_adapters() : Status();
+}
+
+Status Session::use_adapters() {
+  forward_.set_adapters(adapters_.in_pass());
+  return rewind(0);
 }
 
 Status Session::begin_chat(PreparedChat chat, GenerateOptions options) {

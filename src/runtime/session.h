@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "nn/kv_cache.h"
+#include "runtime/adapter.h"
 #include "runtime/answer.h"
 #include "runtime/drafter.h"
 #include "runtime/forward.h"
@@ -45,6 +46,12 @@ class Session {
   Status save_file(const std::string& path) const;
   // Hold what was saved instead, with the same bits; see read_session. Needs memory for both. Fails without effect.
   Status load(const Source& source);
+  // Add an adapter of the session's model to those attached, change its scale, or with 0 take it away; or take all
+  // away. What the session holds was made with other weights: where something changes, it then holds nothing.
+  Status set_adapter(std::shared_ptr<const Adapter> adapter, float scale);
+  Status clear_adapters();
+  // Sessions of one model with the same key make the same keys and values of the same tokens; empty: no adapters.
+  std::string adapter_key() const { return adapters_.key(); }
 
   // Start an answer to a prompt that is the whole sequence; what the session already holds of it is kept.
   Status begin_chat(PreparedChat chat, GenerateOptions options);
@@ -92,6 +99,7 @@ class Session {
 
   Session(std::shared_ptr<const LoadedModel> loaded, nn::KvCache kv);
   Status check(std::span<const Token> tokens) const;
+  Status use_adapters();
   const Model& model() const { return *loaded_->model(); }
   Result<SessionIdentity> identity() const;
   Result<bool> work(std::optional<Clock::time_point> deadline);
@@ -108,10 +116,10 @@ class Session {
 
   std::shared_ptr<const LoadedModel> loaded_;
   nn::KvCache kv_;
+  AttachedAdapters adapters_;
   Forward forward_;
   std::vector<Token> tokens_;    // what the cache holds
   size_t ahead_length_ = 0;      // positions that the module's layer of the cache holds
-  std::string adapter_;          // what else the cache's contents depend on: a key, empty for the model alone
   AlignedBuffer<float> logits_;  // [1 + guesses][vocab_size]
   std::optional<Work> work_;
   AnswerMessage message_;      // of the answer that ended last

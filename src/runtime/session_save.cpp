@@ -16,12 +16,12 @@ std::string_view name_of(nn::Mode mode) {
 Result<SessionIdentity> Session::identity() const {
   KETTE_ASSIGN(const Hash128 fingerprint, loaded_->fingerprint());
   const ModelShape& shape = model().shape();
-  return SessionIdentity{fingerprint,     shape.vocab_size, shape.num_hidden_layers, shape.kv, kv_.type(),
-                         loaded_->mode(), adapter_};
+  return SessionIdentity{fingerprint, shape.vocab_size, shape.num_hidden_layers, shape.kv,
+                         kv_.type(),  loaded_->mode(),  adapters_.key()};
 }
 
 Result<SessionWriter> Session::save() const {
-  if (answer_) return error(Code::kMisuse, "save while an answer is under way");
+  if (work_) return error(Code::kMisuse, "save while an answer is under way");
   KETTE_ASSIGN(SessionIdentity own, identity());
   // What the module made of the last position is made again with whatever follows.
   const size_t ahead = std::min(ahead_length_, length() > 0 ? length() - 1 : 0);
@@ -37,7 +37,7 @@ Status Session::save_file(const std::string& path) const {
 }
 
 Status Session::load(const Source& source) {
-  if (answer_) return error(Code::kMisuse, "load while an answer is under way");
+  if (work_) return error(Code::kMisuse, "load while an answer is under way");
   KETTE_ASSIGN(const SessionIdentity own, identity());
   auto read = read_session(source, own, capacity(), loaded_->runtime().allocator.get());
   if (!read.ok()) return std::move(read).status().within(source.name());

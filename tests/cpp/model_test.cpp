@@ -158,3 +158,21 @@ TEST_CASE("a chat template is filled in, or missing by name") {
   CHECK(chat.render(false).value() == "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n");
   CHECK_FALSE(chat.add_json("{"));
 }
+
+TEST_CASE("texts are embedded") {
+  const model m = open_tiny();
+  const auto both = m.embed({"one", "and one more"}).value();
+  CHECK(both.size() == 2 * m.hidden_size());
+  const auto second = m.embed({"and one more"}).value();
+  CHECK(std::equal(second.begin(), second.end(), both.begin() + static_cast<std::ptrdiff_t>(m.hidden_size())));
+  const auto last =
+      m.embed({"one"}, kette::embed_options{}.set_pooling(kette::pooling::last).set_normalize(true)).value();
+  double squares = 0;
+  for (const float f : last) squares += static_cast<double>(f) * static_cast<double>(f);
+  CHECK(squares == doctest::Approx(1));
+  CHECK(m.embed({}).value().empty());
+  const auto refused = m.embed({"short", std::string(4000, '\0')});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code() == errc::context_full);
+  CHECK(refused.error().message().find("text 1") != std::string::npos);
+}

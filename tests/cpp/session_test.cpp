@@ -241,3 +241,22 @@ TEST_CASE("chat keeps the conversation" * doctest::skip(demo_path().empty())) {
   CHECK(s.chat(chat).temperature(0).max_tokens(20).text().value().find("Paris") != std::string::npos);
   CHECK(s.messages().empty());
 }
+
+TEST_CASE("adapters are attached and detached") {
+  const kette::model m = open_tiny();
+  const auto a = kette::adapter::open(m, golden_file("adapters/llama").string()).value();
+  kette::session s(m);
+  const auto plain = s.eval(kPrompt).value();
+  s.set_adapter(a).value();
+  CHECK(s.length() == 0);
+  const auto with = s.eval(kPrompt).value();
+  CHECK(with != plain);
+  s.set_adapter(a, 0.5f).value();
+  CHECK(s.eval(kPrompt).value() != with);
+  s.clear_adapters().value();
+  CHECK(s.eval(kPrompt).value() == plain);
+  CHECK(
+      s.set_adapter(kette::adapter::open(open_tiny(), golden_file("adapters/llama").string()).value()).error().code() ==
+      errc::invalid_argument);
+  CHECK(kette::adapter::open(m, "/no/such").error().code() == errc::not_found);
+}

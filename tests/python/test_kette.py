@@ -380,6 +380,50 @@ class Sessions(unittest.TestCase):
         s.close()
         self.assertEqual(list(left), [])
 
+    def test_adapters(self):
+        s = self.model.session()
+        plain = s.eval(PROMPT["ids"])
+        adapter = self.model.adapter(golden("adapters/llama"))
+        s.set_adapter(adapter)
+        self.assertEqual(s.length, 0)
+        changed = s.eval(PROMPT["ids"])
+        self.assertGreater(np.abs(changed - plain).max(), 1)
+        with self.model.adapter(golden("adapters/llama_second.gguf")) as second:
+            s.set_adapter(second, -0.5)
+        self.assertFalse(np.array_equal(s.eval(PROMPT["ids"]), changed))
+        with self.assertRaises(kette.Misuse):
+            s.set_adapter(second)
+        adapter.close()
+        s.clear_adapters()
+        self.assertTrue(np.array_equal(s.eval(PROMPT["ids"]), plain))
+        with self.assertRaises(kette.InvalidArgument):
+            s.set_adapter(self.model.adapter(golden("adapters/llama")), float("nan"))
+        with self.assertRaises(kette.NotFound):
+            self.model.adapter("/no/such")
+        other = kette.Model(TINY, threads=1)
+        with self.assertRaises(kette.InvalidArgument):
+            s.set_adapter(other.adapter(golden("adapters/llama")))
+
+    def test_embeddings(self):
+        goldens = json.loads(golden("adapters/embeddings.json").read_text(encoding="utf-8"))
+        for case in goldens:
+            if case["model"] != "llama" or case["tokens"] > 512:
+                continue
+            for pooling in ("mean", "last", "cls"):
+                want = np.array(case[pooling])
+                got = self.model.embed(case["text"], pooling=pooling, normalize=False)
+                self.assertLess(np.linalg.norm(got - want) / np.linalg.norm(want), 1e-4)
+                unit = self.model.embed([case["text"].encode(), "more"], pooling=pooling)
+                self.assertEqual(unit.shape, (2, 64))
+                np.testing.assert_allclose(unit[0], want / np.linalg.norm(want), atol=1e-4)
+        self.assertEqual(self.model.embed([]).shape, (0, 64))
+        with self.assertRaises(kette.InvalidArgument):
+            self.model.embed(["x"], pooling="max")
+        with self.assertRaisesRegex(kette.ContextFull, "text 1"):
+            self.model.embed(["x", "\0" * 4000])
+        with self.assertRaises(TypeError):
+            self.model.embed([1])
+
     def test_fork(self):
         s = self.model.session()
         s.eval(PROMPT["ids"][:10])

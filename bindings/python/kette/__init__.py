@@ -31,11 +31,12 @@ from ._errors import (
     Unsupported,
 )
 from ._library import library_version
-from ._model import Grammar, Model, Tokenizer, probe
+from ._model import Adapter, Grammar, Model, Tokenizer, probe
 from ._session import Answer, Event, Session, Vote
 
 __version__ = "0.1.0"
 __all__ = [
+    "Adapter",
     "Answer",
     "BudgetExceeded",
     "Busy",

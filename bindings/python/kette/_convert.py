@@ -14,12 +14,12 @@ from ._errors import InvalidArgument
 Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 
 
-def numpy() -> Any:
+def numpy(by: str = "Session.eval") -> Any:
     """NumPy, imported when it is first needed."""
     try:
         import numpy as module
     except ImportError as e:
-        raise ImportError("Session.eval returns NumPy arrays: pip install numpy") from e
+        raise ImportError(f"{by} returns NumPy arrays: pip install numpy") from e
     return module
 
 

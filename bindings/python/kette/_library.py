@@ -24,6 +24,8 @@ REASONING_ENDS = {0: None, 1: "model", 2: "budget", 3: "loop", 4: "cut"}
 TOOL_CHOICES = {"auto": 0, "none": 1, "required": 2}
 SPECULATION = {None: 0, "off": 1, "prompt_lookup": 2, "mtp": 3}
 FINISH_REASONS = {1: "stop", 2: "stop_string", 3: "length", 4: "context_full", 5: "cancelled"}
+POOLING = {"mean": 0, "last": 1, "cls": 2}
+EMBED_NORMALIZE = 256
 INVALID_ARGUMENT = -1
 
 Progress = c.CFUNCTYPE(c.c_int32, c.c_void_p, c.c_uint64, c.c_uint64)
@@ -223,6 +225,10 @@ _FALLIBLE = {
     "session_save_file": (_P, _TEXT),
     "session_load_file": (_P, _TEXT),
     "session_metrics": (_P, c.POINTER(Metrics)),
+    "adapter_open": (_P, _TEXT, c.POINTER(ModelParams), _PP),
+    "session_set_adapter": (_P, _P, c.c_float),
+    "session_clear_adapters": (_P,),
+    "embed": (_P, c.POINTER(_TEXT), _SIZE_P, _SIZE, _U32, _P, _P, _SIZE, _SIZE_P),
 }
 _PLAIN = {
     "version": (c.c_uint32,),
@@ -234,6 +240,7 @@ _PLAIN = {
     "status_name": (_TEXT, c.c_int32),
     "runtime_unref": (None, _P),
     "model_unref": (None, _P),
+    "adapter_unref": (None, _P),
     "model_get_i64": (c.c_int64, _P, _TEXT, c.c_int64),
     "chat_free": (None, _P),
     "grammar_unref": (None, _P),

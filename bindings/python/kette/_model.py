@@ -11,11 +11,13 @@ from . import _convert as convert
 from ._library import (
     CHAT_NO_GENERATION_PROMPT,
     DETOKENIZE_SKIP_SPECIAL,
+    EMBED_NORMALIZE,
     INVALID_ARGUMENT,
     KV_TYPES,
     MODEL_DETERMINISTIC,
     MODEL_EXACT,
     MODEL_VOCAB_ONLY,
+    POOLING,
     RUNTIME_NO_THREADS,
     TOKENIZE_ADD_SPECIAL,
     TOKENIZE_PARSE_SPECIAL,
@@ -34,6 +36,8 @@ from ._errors import InvalidArgument
 
 if TYPE_CHECKING:
     import datetime
+
+    import numpy
 
     from ._session import Session
 
@@ -260,6 +264,56 @@ class Model(_Opened):
         )
         handle = make("session_new", lib.kette_session_free, self._pointer, c.byref(params))
         return Session(handle, copy.copy(self))  # a copy of its own: closing this model leaves the session as it is
+
+    def adapter(self, path: Path) -> "Adapter":
+        """Open a LoRA adapter for this model: a PEFT directory, its adapter_model.safetensors, or a GGUF adapter.
+
+        Session.set_adapter attaches it.
+        """
+        params = ModelParams()
+        given = (self._pointer, convert.path(path), c.byref(params))
+        return Adapter(make("adapter_open", lib.kette_adapter_unref, *given))
+
+    def embed(
+        self, texts: Union[str, bytes, Sequence[Union[str, bytes]]], pooling: str = "mean", normalize: bool = True
+    ) -> "numpy.ndarray":
+        """Embeddings, float32 [texts, hidden_size] (of one str: [hidden_size]): hidden states after the last norm.
+
+        pooling: over a text's tokens, "mean", "last" or "cls" (the first). normalize: to a length of 1.
+        """
+        np = convert.numpy("Model.embed")
+        one = isinstance(texts, (str, bytes))
+        data = [convert.utf8(text) for text in ([texts] if one else texts)]
+        if pooling not in POOLING:
+            raise InvalidArgument(f"pooling is {pooling!r}, expected 'mean', 'last' or 'cls'")
+        how = POOLING[pooling] | (EMBED_NORMALIZE if normalize else 0)
+        n = len(data)
+        out = np.empty((n, lib.kette_model_get_i64(self._pointer, b"hidden_size", 0)), dtype=np.float32)
+        needed = c.c_size_t()
+        pointers, sizes = (c.c_char_p * n)(*data), (c.c_size_t * n)(*map(len, data))
+        call("embed", self._pointer, pointers, sizes, n, how, None, out.ctypes.data, out.size, c.byref(needed))
+        return out[0] if one else out
+
+
+class Adapter:
+    """A LoRA adapter, made by Model.adapter(). Any number of the model's sessions may have it attached."""
+
+    def __init__(self, handle: Handle):
+        self._handle: Optional[Handle] = handle
+
+    @property
+    def _pointer(self) -> Handle:
+        return opened(self._handle, "adapter")
+
+    def close(self) -> None:
+        """Let go of it. Sessions that have it attached keep it. Harmless a second time."""
+        self._handle = None
+
+    def __enter__(self) -> "Adapter":
+        return self
+
+    def __exit__(self, *_exc: Any) -> None:
+        self.close()
 
 
 def probe(path: Path, weight_type: Optional[str] = None, context: int = 0) -> Dict[str, Any]:

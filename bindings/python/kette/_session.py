@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
     import numpy
 
-    from ._model import Model
+    from ._model import Adapter, Model
 
 SLICE_US = 50_000  # how long Ctrl-C waits at most, about
 
@@ -486,6 +486,20 @@ class Session:
         number = convert.integer("n_tokens", n_tokens, 0, 2**32 - 1)
         self._end_answer()
         call("session_rewind", self._pointer, number)
+
+    def set_adapter(self, adapter: "Adapter", scale: float = 1.0) -> None:
+        """Attach an adapter of this session's model, change its scale, or with 0 take it away.
+
+        Where that changes anything the tokens held are dropped, for they were evaluated with other weights; .messages
+        stay, and the next prompt is evaluated anew.
+        """
+        self._end_answer()
+        call("session_set_adapter", self._pointer, adapter._pointer, float(scale))
+
+    def clear_adapters(self) -> None:
+        """Take all adapters away: logits are again those of a session that never had one."""
+        self._end_answer()
+        call("session_clear_adapters", self._pointer)
 
     def reset(self) -> None:
         """Forget everything: tokens and messages."""

@@ -85,6 +85,15 @@ typedef struct kette_api {
   uint32_t (*session_length)(const kette_session* session);
   uint32_t (*session_capacity)(const kette_session* session);
   kette_status (*session_metrics)(const kette_session* session, kette_metrics* out, kette_error** err);
+  kette_status (*adapter_open)(kette_model* model, const char* utf8_path, const kette_model_params* params,
+                               kette_adapter** out, kette_error** err);
+  void (*adapter_ref)(kette_adapter* adapter);
+  void (*adapter_unref)(kette_adapter* adapter);
+  kette_status (*session_set_adapter)(kette_session* session, kette_adapter* adapter, float scale, kette_error** err);
+  kette_status (*session_clear_adapters)(kette_session* session, kette_error** err);
+  kette_status (*embed)(const kette_model* model, const char* const* texts, const size_t* lens, size_t n,
+                        uint32_t pooling, kette_cancel* cancel, float* out, size_t cap, size_t* needed,
+                        kette_error** err);
   const void* (*buf_data)(const kette_buf* buf);
   size_t (*buf_size)(const kette_buf* buf);
   void (*buf_free)(kette_buf* buf);

@@ -53,6 +53,7 @@ typedef int32_t kette_status;
 typedef int32_t kette_token;
 typedef struct kette_runtime kette_runtime; /* threads, ISA, hooks; refcounted                 */
 typedef struct kette_model kette_model;     /* immutable weights and vocabulary; refcounted     */
+typedef struct kette_adapter kette_adapter; /* a LoRA adapter of one model; immutable, refcounted */
 typedef struct kette_chat kette_chat;       /* a list of messages being built                   */
 typedef struct kette_grammar kette_grammar; /* what an answer may be, compiled; refcounted      */
 typedef struct kette_session kette_session; /* one conversation: KV cache and sampler           */
@@ -193,8 +194,8 @@ KETTE_API void kette_runtime_unref(kette_runtime* runtime); /* the last one join
 KETTE_API kette_status kette_runtime_describe_cpu(const kette_runtime* runtime, kette_buf** json, kette_error** err);
 
 /* ---- 5 cancel [T0] ---- */
-/* A flag that ends work under way: given to kette_model_params or kette_gen_params, which keep what they need of it, so
- * it may be freed any time (but not while another thread is in one of these functions). */
+/* A flag that ends work under way: given to kette_model_params, kette_gen_params or kette_embed, which keep what they
+ * need of it, so it may be freed any time (but not while another thread is in one of these functions). */
 KETTE_API kette_cancel* kette_cancel_new(void);              /* NULL only if out of memory */
 KETTE_API void kette_cancel_trigger(kette_cancel* cancel);   /* also from a signal handler */
 KETTE_API void kette_cancel_reset(kette_cancel* cancel);     /* to be used again */
@@ -502,6 +503,40 @@ KETTE_API kette_status kette_session_load_file(kette_session* session, const cha
 KETTE_API uint32_t kette_session_length(const kette_session* session);
 KETTE_API uint32_t kette_session_capacity(const kette_session* session);
 KETTE_API kette_status kette_session_metrics(const kette_session* session, kette_metrics* out, kette_error** err);
+
+/* ---- 11 adapters and embeddings ---- */
+/* Open a LoRA adapter for a model: a PEFT directory (adapter_config.json and adapter_model.safetensors), that weight file
+ * itself, or a GGUF adapter. Of `params` vfs, cancel and the flag KETTE_MODEL_READ count; the other fields are a model's
+ * and not looked at. Any matrix that the model multiplies whole may have one, each expert too; what does not fit the
+ * model is refused with tensor, expected and found. KETTE_E_UNSUPPORTED, by name: what an adapter has beside low-rank
+ * pairs (biases, DoRA, whole modules), and pairs for an embedding, a head tied to it, DeepSeek's kv_b_proj or its
+ * prediction module. The numbers are copied, as floats, on top of memory_budget. Keeps the model alive. [T1 on model] */
+KETTE_API kette_status kette_adapter_open(kette_model* model, const char* utf8_path, const kette_model_params* params,
+                                          kette_adapter** out, kette_error** err);
+KETTE_API void kette_adapter_ref(kette_adapter* adapter);
+KETTE_API void kette_adapter_unref(kette_adapter* adapter);
+/* Attach an adapter to a session: its matrices become W + scale * alpha / rank * B A. Several may be attached. Once more
+ * with another scale changes it, with 0 takes it away; scale is at most 1e6 either way. Where that changes anything the
+ * session drops all it holds (length 0), for it was made with other weights: the next prompt is evaluated anew. After
+ * all are taken away logits are, bit for bit, those of a session that never had one. Other sessions of the model are as
+ * they were; a fork has its session's adapters. The prediction module guesses without them, which changes no token. The
+ * session keeps a reference. KETTE_E_MISUSE: an answer is under way. KETTE_E_INVALID_ARGUMENT: also an adapter that was
+ * opened for another model. [T2] */
+KETTE_API kette_status kette_session_set_adapter(kette_session* session, kette_adapter* adapter, float scale,
+                                                 kette_error** err);
+KETTE_API kette_status kette_session_clear_adapters(kette_session* session, kette_error** err);
+#define KETTE_POOL_MEAN 0u          /* of all tokens */
+#define KETTE_POOL_LAST 1u          /* the last token's */
+#define KETTE_POOL_CLS 2u           /* the first token's */
+#define KETTE_EMBED_NORMALIZE 256u  /* to a length of 1 */
+/* Embeddings: the hidden states after the model's last norm, pooled over each text's tokens, [n][hidden_size] floats to
+ * `out`, which holds `cap` of them. `pooling`: a KETTE_POOL_*, with KETTE_EMBED_NORMALIZE if wanted. *needed is set to n *
+ * hidden_size first; more than `cap` is KETTE_E_INVALID_ARGUMENT, cap = 0 with out = NULL asks for the size and is OK.
+ * Each text of texts[i], lens[i] bytes, gets the special tokens that the model's tokenizer adds; spellings of special
+ * tokens stay text. KETTE_E_CONTEXT_FULL says which text is longer than the model's context. cancel may be NULL. [T1] */
+KETTE_API kette_status kette_embed(const kette_model* model, const char* const* texts, const size_t* lens, size_t n,
+                                   uint32_t pooling, kette_cancel* cancel, float* out, size_t cap, size_t* needed,
+                                   kette_error** err);
 
 /* ---- 12 buffers [T1] ---- */
 KETTE_API const void* kette_buf_data(const kette_buf* buf);
