@@ -95,9 +95,11 @@ class Examples:
         rng = self.rng
         messages = [("system", rng.choice(SYSTEMS))] if rng.random() < 0.08 else []
         p = problems.talk(rng) if rng.random() < 0.03 else problems.make(rng, held_out=False)
-        for _ in range(rng.choice((1, 1, 2, 3, 4, 6)) if rng.random() < 0.1 else 0):  # earlier turns; their thoughts are dropped
+        for _ in range(rng.choice((1, 1, 2, 3, 4,
+                                   6)) if rng.random() < 0.1 else 0):  # earlier turns; their thoughts are dropped
             messages += [("user", problems.careless(rng, p.question)), ("assistant", p.answer)]
-            if p.kind in ("add", "subtract", "multiply", "words", "follow_up") and 0 <= p.result < 10**7 and rng.random() < 0.6:
+            if p.kind in ("add", "subtract", "multiply", "words",
+                          "follow_up") and 0 <= p.result < 10**7 and rng.random() < 0.6:
                 follow = problems.follow_up(rng, p.result)
                 while problems.is_held_out(follow.key):
                     follow = problems.follow_up(rng, p.result)

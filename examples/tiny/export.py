@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Dict
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from conversation import BEGIN, END, PAD, SPECIAL, TEMPLATE
-from network import Layer, Moe, Network
+from network import Config, Layer, Moe, Network
 
 
 def layer_tensors(layer: Layer, prefix: str) -> Dict[str, torch.Tensor]:
@@ -36,7 +36,8 @@ def layer_tensors(layer: Layer, prefix: str) -> Dict[str, torch.Tensor]:
     return out
 
 
-def tensors(network: Network) -> Dict[str, torch.Tensor]:
+def views(network: Network) -> Dict[str, torch.Tensor]:
+    """DeepSeek's names for the network's parameters, or for parts of them."""
     out = {"model.embed_tokens.weight": network.embed_tokens.weight, "model.norm.weight": network.norm.weight,
            "lm_head.weight": network.lm_head.weight}
     for i, layer in enumerate(network.layers):
@@ -49,9 +50,24 @@ def tensors(network: Network) -> Dict[str, torch.Tensor]:
     out[f"{prefix}.eh_proj.weight"] = network.eh_proj.weight
     out[f"{prefix}.shared_head.norm.weight"] = network.ahead_norm.weight
     out[f"{prefix}.shared_head.head.weight"] = network.lm_head.weight
-    # As DeepSeek publishes them: bfloat16, the correction bias in float32.
+    return out
+
+
+def tensors(network: Network) -> Dict[str, torch.Tensor]:
+    """As DeepSeek publishes them: bfloat16, the correction bias in float32."""
     return {name: t.detach().cpu().to(torch.float32 if name.endswith("bias") else torch.bfloat16).clone().contiguous()
-            for name, t in out.items()}
+            for name, t in views(network).items()}
+
+
+def restore(folder: Path) -> Network:
+    """The network that export() wrote, in float32."""
+    given = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    network = Network(Config(**{f.name: given[f.name] for f in dataclasses.fields(Config)}))
+    stored = load_file(str(folder / "model.safetensors"))
+    with torch.no_grad():
+        for name, part in views(network).items():
+            part.copy_(stored[name])
+    return network
 
 
 def write_json(path: Path, value: object) -> None:
@@ -74,5 +90,7 @@ def export(network: Network, folder: Path) -> None:
     write_json(folder / "generation_config.json", {**ids, "do_sample": False})
     write_json(folder / "tokenizer_config.json", {
         "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": BEGIN, "eos_token": END, "pad_token": PAD,
-        "add_bos_token": False, "clean_up_tokenization_spaces": False, "model_max_length": c.max_position_embeddings,
+        "add_bos_token": False, "model_input_names": ["input_ids", "attention_mask"],
+                                                  "clean_up_tokenization_spaces": False,
+                                                  "model_max_length": c.max_position_embeddings,
         "chat_template": TEMPLATE})

@@ -116,7 +116,7 @@ def number(known: List[int]) -> int:
 
 
 def calculate(t: Thought, op: str, numbers: Tuple[int, ...], sign: str = "", slip: bool = False) -> int:
-    """Works out +, - (the first is not the smaller) or * (the second has one digit), and checks it. Returns the result."""
+    """Works out +, - (the first is not the smaller) or * (the second has one digit), and checks it: the result."""
     rows = rows_of(op, numbers)
     at = t.slip_rng.randrange(len(rows)) if slip else -1
     known: List[int] = []

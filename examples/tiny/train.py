@@ -54,7 +54,8 @@ def losses(network: Network, ids: Tensor, learned: Tensor, document: Tensor, bf1
 
     def loss(scores: Tensor, distance: int) -> Tensor:
         weight = (learned[:, distance:] & (document[:, distance:] == document[:, :-distance])).float().flatten()
-        each = F.cross_entropy(scores[:, :-distance].float().flatten(0, 1), ids[:, distance:].flatten(), reduction="none")
+        each = F.cross_entropy(scores[:, :-distance].float().flatten(0, 1), ids[:, distance:].flatten(),
+                               reduction="none")
         return (each * weight).sum() / weight.sum()
 
     real = (document > 0).float()[..., None]
@@ -69,7 +70,8 @@ def balance(network: Network, loads: Tensor, speed: float) -> None:
 
 
 @torch.no_grad()
-def accuracy(network: Network, tokenizer, device: torch.device, bf16: bool, each: int, thinking: bool) -> Dict[str, float]:
+def accuracy(network: Network, tokenizer, device: torch.device, bf16: bool, each: int, thinking: bool) -> Dict[str,
+                                                                                                               float]:
     """Of greedy answers to held-out problems, by kind."""
     rng = random.Random(7)
     asked = [problems.make(rng, True, kind) for kind in problems.KIND_NAMES for _ in range(each)]
@@ -83,7 +85,8 @@ def accuracy(network: Network, tokenizer, device: torch.device, bf16: bool, each
     done = torch.zeros_like(length, dtype=torch.bool)
     while not done.all():
         wide = min(ids.shape[1], (int(length.max()) + 31) // 32 * 32)
-        mask = attention_mask(torch.ones(len(asked), wide, dtype=torch.int, device=device), torch.bfloat16 if bf16 else torch.float32)
+        mask = attention_mask(torch.ones(len(asked), wide, dtype=torch.int, device=device),
+                              torch.bfloat16 if bf16 else torch.float32)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
             logits = network(ids[:, :wide], mask, ahead=False)[0]
         chosen = logits.gather(1, (length - 1)[:, None, None].expand(-1, 1, logits.shape[-1])).argmax(-1)
@@ -147,8 +150,9 @@ def train(args: argparse.Namespace) -> None:
         tokens += batch[0].numel()
         if now - shown > args.show:
             skew = (loads.max(1)[0] / loads.mean(1)).tolist()
-            print(f"{now - begin:6.1f} s step {step} loss {main.item():.4f} ahead {ahead.item():.4f} norm {norm.item():.2f} "
-                  f"{tokens / (time.time() - begin) / 1e6:.2f} M tokens/s, waited {waited:.1f} s, "
+            speed = tokens / (time.time() - begin) / 1e6
+            print(f"{now - begin:6.1f} s step {step} loss {main.item():.4f} ahead {ahead.item():.4f} "
+                  f"norm {norm.item():.2f} {speed:.2f} M tokens/s, waited {waited:.1f} s, "
                   f"largest load {' '.join(f'{s:.2f}' for s in skew)}", flush=True)
             shown = now
         if now - saved > 60:
@@ -158,7 +162,7 @@ def train(args: argparse.Namespace) -> None:
     export(network, args.out)
     print(f"{step} steps, {tokens} tokens in {time.time() - begin:.1f} s", flush=True)
     tokenizer = conversation.load_tokenizer(str(args.tokenizer))
-    for thinking in (True, False):
+    for thinking in (True, False) if args.each else ():
         right = accuracy(network, tokenizer, device, bf16, args.each, thinking)
         print("thinking" if thinking else "not thinking", {k: round(v, 3) for k, v in right.items()}, flush=True)
     print(f"all in {time.time() - args.started:.1f} s")

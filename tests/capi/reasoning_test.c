@@ -78,7 +78,7 @@ int main(void) {
   kette_buf* json = NULL;
   struct answer out, other;
 
-  REQUIRE(kette_model_open(runtime, KETTE_REASONER, NULL, &model, NULL) == KETTE_OK);
+  REQUIRE(kette_model_open(runtime, KETTE_TINY_MODEL, NULL, &model, NULL) == KETTE_OK);
   session = new_session(model);
   chat = ask(model, "What is 127 + 58?");
   {

@@ -11,7 +11,7 @@ using kette::errc;
 namespace {
 
 const kette::model& reasoner() {
-  static const auto model = kette::model::open(kette::runtime::create().value(), KETTE_REASONER).value();
+  static const auto model = kette::model::open(kette::runtime::create().value(), KETTE_TINY_MODEL).value();
   return model;
 }
 
