@@ -54,9 +54,9 @@ std::shared_ptr<Constraint::States> Constraint::states() const {
 }
 
 Status Constraint::States::follow(uint32_t& state, std::string_view bytes) {
-  automaton.refuel();
   uint32_t at = state;
   for (size_t i = 0; i < bytes.size(); ++i) {
+    if (i % 256 == 0) automaton.refuel();  // long texts count as several tokens
     at = automaton.step(at, static_cast<uint8_t>(bytes[i]));
     if (at == StackAutomaton::kFailed) return automaton.failure();
     if (at == StackAutomaton::kDead)

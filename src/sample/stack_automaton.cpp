@@ -32,13 +32,13 @@ uint32_t StackAutomaton::fail(Status status) {
   return kFailed;
 }
 
-bool StackAutomaton::spend() {
-  if (steps_left_ == 0) {
+bool StackAutomaton::spend(size_t steps) {
+  if (steps_left_ < steps) {
     (void)fail(
         error(Code::kBudget, "grammar: more than {} steps for one token; it is too ambiguous", grammar_limits::kSteps));
     return false;
   }
-  --steps_left_;
+  steps_left_ -= steps;
   return true;
 }
 
@@ -58,6 +58,7 @@ uint32_t StackAutomaton::find_step(uint32_t state, uint8_t byte_class) {
   const uint8_t byte = tables_.representatives[byte_class];
   pending_.clear();
   const Node node = nodes_[state];
+  if (!spend(node.count)) return kFailed;
   for (uint32_t f = node.first; f < node.first + node.count; ++f) {
     const Frame frame = frames_[f];
     const auto begin = tables_.edges.begin() + tables_.states[frame.state].first_edge;
@@ -93,7 +94,7 @@ uint32_t StackAutomaton::close() {
       return a.rank != b.rank ? a.rank > b.rank : a.state > b.state;
     });
     pending_.pop_back();
-    if (!spend()) return kFailed;
+    if (!spend(1)) return kFailed;
     const uint32_t s = top.state;
     if (seen_round_[s] != round_) {
       seen_round_[s] = round_;
@@ -178,7 +179,7 @@ uint32_t StackAutomaton::unite(uint32_t a, uint32_t b, size_t nesting) {
   if (a > b) std::swap(a, b);
   const uint64_t key = uint64_t{a} << 32 | b;
   if (const auto known = united_.find(key); known != united_.end()) return known->second;
-  if (!spend()) return kFailed;
+  if (!spend(1)) return kFailed;
   if (nesting > grammar_limits::kMergeDepth)
     return fail(error(Code::kBudget, "grammar: ambiguous {} rules deep", grammar_limits::kMergeDepth));
   const Node left = nodes_[a], right = nodes_[b];

@@ -38,7 +38,7 @@ class StackAutomaton {
   // So many plain characters (plain_text.h), any, may follow.
   uint32_t plain(uint32_t state) const { return nodes_[state].plain; }
 
-  // At the beginning of each call that steps: how much work it may take counts anew.
+  // From here on it counts anew how much work steps take.
   void refuel();
   const Status& failure() const { return failure_; }
   size_t bytes() const;
@@ -73,7 +73,7 @@ class StackAutomaton {
   uint32_t push(uint32_t state, uint32_t below);
   uint32_t unite(uint32_t a, uint32_t b, size_t nesting);
   uint32_t fail(Status status);
-  bool spend();
+  bool spend(size_t steps);
 
   std::shared_ptr<const Grammar> grammar_;
   const GrammarTables& tables_;
