@@ -10,7 +10,7 @@ StackAutomaton::StackAutomaton(std::shared_ptr<const Grammar> grammar)
     : grammar_(std::move(grammar)), tables_(grammar_->tables()) {
   seen_round_.resize(tables_.states.size());
   seen_below_.resize(tables_.states.size());
-  const Node none{.first = 0, .count = 0, .depth = 0, .row = kNoRow, .plain = 0, .same_hash = 0, .ends = false};
+  const Node none{.first = 0, .count = 0, .row = nullptr, .depth = 0, .plain = 0, .same_hash = 0, .ends = false};
   nodes_.push_back(none);
   nodes_.push_back(none);
   nodes_[kBottom].ends = true;
@@ -23,7 +23,8 @@ void StackAutomaton::refuel() {
 
 size_t StackAutomaton::bytes() const {
   constexpr size_t kMapEntry = 40;
-  return nodes_.size() * sizeof(Node) + frames_.size() * sizeof(Frame) + rows_.size() * sizeof(uint32_t) +
+  return nodes_.size() * sizeof(Node) + frames_.size() * sizeof(Frame) +
+         rows_.size() * kRowsAtOnce * tables_.representatives.size() * sizeof(uint32_t) +
          (by_hash_.size() + united_.size()) * kMapEntry;
 }
 
@@ -48,13 +49,20 @@ uint32_t StackAutomaton::start() {
   return close();
 }
 
+uint32_t* StackAutomaton::new_row() {
+  const size_t classes = tables_.representatives.size();
+  if (rows_left_ == 0) {
+    rows_.push_back(std::make_unique_for_overwrite<uint32_t[]>(kRowsAtOnce * classes));
+    rows_left_ = kRowsAtOnce;
+  }
+  uint32_t* row = rows_.back().get() + --rows_left_ * classes;
+  std::fill_n(row, classes, kUnknown);
+  return row;
+}
+
 uint32_t StackAutomaton::find_step(uint32_t state, uint8_t byte_class) {
   if (state == kFailed) return kFailed;
-  if (nodes_[state].row == kNoRow) {
-    const size_t row = rows_.size();
-    rows_.resize(row + tables_.representatives.size(), kUnknown);
-    nodes_[state].row = static_cast<uint32_t>(row);
-  }
+  if (nodes_[state].row == nullptr) nodes_[state].row = new_row();
   const uint8_t byte = tables_.representatives[byte_class];
   pending_.clear();
   const Node node = nodes_[state];
@@ -67,8 +75,30 @@ uint32_t StackAutomaton::find_step(uint32_t state, uint8_t byte_class) {
     if (edge != end && edge->first <= byte) add(edge->target, frame.below);
   }
   const uint32_t next = pending_.empty() ? kDead : close();
-  if (next != kFailed) rows_[nodes_[state].row + byte_class] = next;
+  if (next != kFailed) nodes_[state].row[byte_class] = next;
   return next;
+}
+
+// What lies below a node has a lower number, so in order of their numbers all can be made.
+uint32_t StackAutomaton::adopt(const StackAutomaton& other, uint32_t state) {
+  std::vector<uint32_t> needed{state};
+  std::vector<bool> found(other.nodes_.size());
+  const auto frames_of = [&](uint32_t n) {
+    return std::span(other.frames_).subspan(other.nodes_[n].first, other.nodes_[n].count);
+  };
+  for (size_t i = 0; i < needed.size(); ++i)
+    for (const Frame& f : frames_of(needed[i]))
+      if (!found[f.below]) found[f.below] = true, needed.push_back(f.below);
+  std::sort(needed.begin(), needed.end());
+  std::unordered_map<uint32_t, uint32_t> own;
+  std::vector<Frame> frames;
+  for (const uint32_t n : needed) {
+    frames.clear();
+    for (const Frame& f : frames_of(n)) frames.push_back({f.state, own[f.below]});
+    own[n] = intern(frames, other.nodes_[n].ends, other.nodes_[n].plain);
+    if (own[n] == kFailed) return kFailed;
+  }
+  return own[state];
 }
 
 void StackAutomaton::add(uint32_t state, uint32_t below) {
@@ -163,8 +193,8 @@ uint32_t StackAutomaton::intern(std::span<const Frame> frames, bool ends, uint32
   frames_.insert(frames_.end(), frames.begin(), frames.end());
   nodes_.push_back({.first = first,
                     .count = static_cast<uint32_t>(frames.size()),
+                    .row = nullptr,
                     .depth = depth,
-                    .row = kNoRow,
                     .plain = plain,
                     .same_hash = first_same,
                     .ends = ends});
