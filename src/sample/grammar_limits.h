@@ -20,9 +20,9 @@ inline constexpr size_t kEdges = size_t{1} << 22;
 // Matching.
 inline constexpr uint32_t kStackDepth = 1u << 14;             // rules in rules
 inline constexpr size_t kMergeDepth = 256;                    // stacks that differ so deep below equal tops
-inline constexpr size_t kSteps = size_t{1} << 23;             // of one call: configurations that were looked at
-inline constexpr size_t kSharedBytes = size_t{64} << 20;      // of states: then new matchers start afresh
-inline constexpr size_t kAutomatonBytes = size_t{256} << 20;  // of states that one matcher and its copies have met
+inline constexpr size_t kSteps = size_t{1} << 20;             // for one token, or one mask: stacks looked at
+inline constexpr size_t kSharedBytes = size_t{32} << 20;      // of states: then matchers move to fresh ones
+inline constexpr size_t kAutomatonBytes = size_t{256} << 20;  // of states that one call may come to
 inline constexpr size_t kMaskBytes = size_t{16} << 20;        // of masks that are kept
 
 }  // namespace kette::grammar_limits

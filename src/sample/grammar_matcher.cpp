@@ -54,9 +54,9 @@ std::shared_ptr<Constraint::States> Constraint::states() const {
 }
 
 Status Constraint::States::follow(uint32_t& state, std::string_view bytes) {
-  automaton.refuel();
   uint32_t at = state;
   for (size_t i = 0; i < bytes.size(); ++i) {
+    if (i % 256 == 0) automaton.refuel();  // long texts count as several tokens
     at = automaton.step(at, static_cast<uint8_t>(bytes[i]));
     if (at == StackAutomaton::kFailed) return automaton.failure();
     if (at == StackAutomaton::kDead)
@@ -127,12 +127,29 @@ Status Constraint::States::fill(uint32_t state, std::span<uint32_t> bits) {
 GrammarMatcher::GrammarMatcher(std::shared_ptr<const Constraint> constraint)
     : constraint_(std::move(constraint)), states_(constraint_->states()), state_(states_->start) {}
 
+void GrammarMatcher::leave_large_states() {
+  const std::shared_ptr<Constraint::States> old = states_;
+  {
+    const std::lock_guard lock(old->mutex);
+    if (!old->large()) return;
+  }
+  std::shared_ptr<Constraint::States> fresh = constraint_->states();
+  if (fresh == old) return;
+  const std::scoped_lock lock(old->mutex, fresh->mutex);
+  const uint32_t state = fresh->automaton.adopt(old->automaton, state_);
+  if (state == StackAutomaton::kFailed) return;
+  states_ = std::move(fresh);
+  state_ = state;
+}
+
 Status GrammarMatcher::accept(std::string_view bytes) {
+  leave_large_states();
   const std::lock_guard lock(states_->mutex);
   return states_->follow(state_, bytes);
 }
 
 Status GrammarMatcher::accept_token(int32_t token) {
+  leave_large_states();
   const std::lock_guard lock(states_->mutex);
   const TokenIndex& tokens = *states_->tokens;
   if (tokens.is_end(token)) {
@@ -155,6 +172,7 @@ bool GrammarMatcher::dead() const {
 }
 
 Status GrammarMatcher::fill_mask(std::span<uint32_t> bits) {
+  leave_large_states();
   const std::lock_guard lock(states_->mutex);
   return states_->fill(state_, bits);
 }

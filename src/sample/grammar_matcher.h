@@ -32,7 +32,7 @@ class Constraint {
   std::shared_ptr<const Grammar> grammar_;
   std::shared_ptr<const TokenIndex> tokens_;
   mutable std::mutex mutex_;
-  // For new matchers. Once they have grown large there are fresh ones; the old ones end with their last matcher.
+  // Once they have grown large there are fresh ones, to which matchers move; the old ones end with their last matcher.
   mutable std::shared_ptr<States> states_;
 };
 
@@ -57,6 +57,8 @@ class GrammarMatcher {
   const Constraint& constraint() const { return *constraint_; }
 
  private:
+  void leave_large_states();
+
   std::shared_ptr<const Constraint> constraint_;
   std::shared_ptr<Constraint::States> states_;
   uint32_t state_ = 0;

@@ -12,8 +12,6 @@ constexpr std::string_view kDate =
     "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)-02-29)";
 constexpr std::string_view kTime =
     "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})?(?:Z|[-+](?:[01][0-9]|2[0-3]):[0-5][0-9])";
-constexpr std::string_view kLabel = "[A-Za-z0-9](?:[-A-Za-z0-9]{0,61}[A-Za-z0-9])?";
-constexpr std::string_view kAtom = "[-A-Za-z0-9!#$%&'*+/=?^_`{|}~]{1,64}";
 constexpr std::string_view kOctet = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
 
 std::string duration() {
@@ -43,6 +41,21 @@ std::string ipv6() {
   return fmt::format("(?:{})", out);
 }
 
+// Letters, digits and inner hyphens in labels; never more than 253 characters: few long labels, or more short ones.
+std::string hostname(int least_dots) {
+  const auto labels = [&](int characters, int most) {
+    const std::string label = fmt::format("[A-Za-z0-9](?:[-A-Za-z0-9]{{0,{}}}[A-Za-z0-9])?", characters - 2);
+    return fmt::format("{0}(?:\\.{0}){{{1},{2}}}", label, least_dots, most - 1);
+  };
+  return fmt::format("(?:{}|{})", labels(62, 4), labels(30, 8));
+}
+
+// At most 64 characters before the @.
+std::string email() {
+  const std::string_view character = "[-A-Za-z0-9!#$%&'*+/=?^_`{|}~]";
+  return fmt::format("(?:{0}{{1,64}}|{0}{{1,20}}(?:\\.{0}{{1,20}}){{1,2}})@{1}", character, hostname(1));
+}
+
 std::string uri() {
   const std::string character = "(?:[-A-Za-z0-9._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})";
   const std::string host = "(?:[-A-Za-z0-9._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+";
@@ -60,8 +73,8 @@ std::optional<std::string> regex_of_format(std::string_view name) {
   if (name == "date-time") return fmt::format("{}T{}", kDate, kTime);
   if (name == "duration") return duration();
   if (name == "uuid") return "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}";
-  if (name == "email") return fmt::format("{0}(?:\\.{0})*@{1}(?:\\.{1})+", kAtom, kLabel);
-  if (name == "hostname") return fmt::format("{0}(?:\\.{0})*", kLabel);
+  if (name == "email") return email();
+  if (name == "hostname") return hostname(0);
   if (name == "ipv4") return fmt::format("{0}(?:\\.{0}){{3}}", kOctet);
   if (name == "ipv6") return ipv6();
   if (name == "uri") return uri();

@@ -9,8 +9,10 @@
 // What is understood, of drafts 4 to 2020-12:
 //   type, also a list; without one, keywords that belong to a type imply it; nullable
 //   properties: written in the order they are listed in, optional ones may be left out; required, also of names not
-//     listed, which come next; additionalProperties and unevaluatedProperties: false, true or a schema, for names that
-//     are not listed, last. Without either an object with listed properties has no others; one without may have any.
+//     listed, which come next; patternProperties, whose patterns have no names in common with one another or the list;
+//     additionalProperties and unevaluatedProperties: false, true or a schema, for the other names, last. Without
+//     either an object whose schema lists properties or patterns has no others; else it may have any. propertyNames by
+//     pattern, format, length or enum; minProperties and maxProperties where all listed members are required
 //   items, prefixItems, additionalItems, minItems, maxItems; uniqueItems where there is at most one item
 //   enum, const; anyOf; oneOf, whose alternatives must be told apart by type, by const, enum or by the const or enum of
 //     a property that all require; allOf, merged

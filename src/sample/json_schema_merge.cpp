@@ -160,6 +160,13 @@ Result<const SchemaJson*> SchemaMerger::flatten(const SchemaJson& schema, const 
   KETTE_ASSIGN(const SchemaJson* merged, keep(std::move(rest), path));
   const auto add = [&](const SchemaJson& part, const std::string& where) -> Status {
     KETTE_ASSIGN(const SchemaJson* flat, flatten(part, where, nesting + 1));
+    // It sees what its own schema lists, not what stands around that.
+    if (flat->is_object() && flat->contains("unevaluatedProperties")) {
+      SchemaJson closed = *flat;
+      if (!closed.contains("additionalProperties")) closed["additionalProperties"] = closed["unevaluatedProperties"];
+      closed.erase("unevaluatedProperties");
+      KETTE_ASSIGN(flat, keep(std::move(closed), where));
+    }
     KETTE_ASSIGN(merged, both(*merged, *flat, path));
     return {};
   };
@@ -183,6 +190,11 @@ Status SchemaMerger::merge(SchemaJson& into, const SchemaJson& from, const std::
   if (!from.is_object() || !into.is_object())
     return error(Code::kInvalidArgument, "JSON schema: {}: a schema is an object, true or false", path);
   KETTE_TRY(merge_objects(into, from, path));
+  // What comes behind the items with schemas of their own differs, if those do.
+  for (const auto& [one, other] : {std::pair<const SchemaJson&, const SchemaJson&>(into, from), {from, into}})
+    for (const char* key : {"items", "additionalItems"})
+      if (one.contains(key) && other.contains("prefixItems") && one.find("prefixItems") == one.end())
+        return disagree(path, key);
   if (into.contains("type") && from.contains("type")) {
     KETTE_ASSIGN(const std::vector<std::string> a, types_of(into, path));
     KETTE_ASSIGN(const std::vector<std::string> b, types_of(from, path));
@@ -217,7 +229,10 @@ Status SchemaMerger::merge_objects(SchemaJson& into, const SchemaJson& from, con
   for (const auto& [closed, other] : {std::pair<const SchemaJson&, const SchemaJson&>(into, from), {from, into}})
     for (const char* key : {"additionalProperties", "unevaluatedProperties"}) {
       const auto rule = closed.find(key);
-      if (rule == closed.end() || *rule == true || !other.contains("properties")) continue;
+      if (rule == closed.end() || *rule == true) continue;
+      if (other.contains("patternProperties") && !closed.contains("patternProperties"))
+        return disagree(path, "patternProperties");
+      if (!other.contains("properties")) continue;
       for (const auto& [name, schema] : other["properties"].items())
         if (!closed.contains("properties") || !closed["properties"].contains(name)) {
           if (key == std::string_view("unevaluatedProperties")) continue;  // counts what others list

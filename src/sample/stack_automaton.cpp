@@ -10,7 +10,7 @@ StackAutomaton::StackAutomaton(std::shared_ptr<const Grammar> grammar)
     : grammar_(std::move(grammar)), tables_(grammar_->tables()) {
   seen_round_.resize(tables_.states.size());
   seen_below_.resize(tables_.states.size());
-  const Node none{.first = 0, .count = 0, .depth = 0, .row = kNoRow, .plain = 0, .same_hash = 0, .ends = false};
+  const Node none{.first = 0, .count = 0, .row = nullptr, .depth = 0, .plain = 0, .same_hash = 0, .ends = false};
   nodes_.push_back(none);
   nodes_.push_back(none);
   nodes_[kBottom].ends = true;
@@ -23,7 +23,8 @@ void StackAutomaton::refuel() {
 
 size_t StackAutomaton::bytes() const {
   constexpr size_t kMapEntry = 40;
-  return nodes_.size() * sizeof(Node) + frames_.size() * sizeof(Frame) + rows_.size() * sizeof(uint32_t) +
+  return nodes_.size() * sizeof(Node) + frames_.size() * sizeof(Frame) +
+         rows_.size() * kRowsAtOnce * tables_.representatives.size() * sizeof(uint32_t) +
          (by_hash_.size() + united_.size()) * kMapEntry;
 }
 
@@ -32,13 +33,13 @@ uint32_t StackAutomaton::fail(Status status) {
   return kFailed;
 }
 
-bool StackAutomaton::spend() {
-  if (steps_left_ == 0) {
+bool StackAutomaton::spend(size_t steps) {
+  if (steps_left_ < steps) {
     (void)fail(
         error(Code::kBudget, "grammar: more than {} steps for one token; it is too ambiguous", grammar_limits::kSteps));
     return false;
   }
-  --steps_left_;
+  steps_left_ -= steps;
   return true;
 }
 
@@ -48,16 +49,24 @@ uint32_t StackAutomaton::start() {
   return close();
 }
 
+uint32_t* StackAutomaton::new_row() {
+  const size_t classes = tables_.representatives.size();
+  if (rows_left_ == 0) {
+    rows_.push_back(std::make_unique_for_overwrite<uint32_t[]>(kRowsAtOnce * classes));
+    rows_left_ = kRowsAtOnce;
+  }
+  uint32_t* row = rows_.back().get() + --rows_left_ * classes;
+  std::fill_n(row, classes, kUnknown);
+  return row;
+}
+
 uint32_t StackAutomaton::find_step(uint32_t state, uint8_t byte_class) {
   if (state == kFailed) return kFailed;
-  if (nodes_[state].row == kNoRow) {
-    const size_t row = rows_.size();
-    rows_.resize(row + tables_.representatives.size(), kUnknown);
-    nodes_[state].row = static_cast<uint32_t>(row);
-  }
+  if (nodes_[state].row == nullptr) nodes_[state].row = new_row();
   const uint8_t byte = tables_.representatives[byte_class];
   pending_.clear();
   const Node node = nodes_[state];
+  if (!spend(node.count)) return kFailed;
   for (uint32_t f = node.first; f < node.first + node.count; ++f) {
     const Frame frame = frames_[f];
     const auto begin = tables_.edges.begin() + tables_.states[frame.state].first_edge;
@@ -66,8 +75,30 @@ uint32_t StackAutomaton::find_step(uint32_t state, uint8_t byte_class) {
     if (edge != end && edge->first <= byte) add(edge->target, frame.below);
   }
   const uint32_t next = pending_.empty() ? kDead : close();
-  if (next != kFailed) rows_[nodes_[state].row + byte_class] = next;
+  if (next != kFailed) nodes_[state].row[byte_class] = next;
   return next;
+}
+
+// What lies below a node has a lower number, so in order of their numbers all can be made.
+uint32_t StackAutomaton::adopt(const StackAutomaton& other, uint32_t state) {
+  std::vector<uint32_t> needed{state};
+  std::vector<bool> found(other.nodes_.size());
+  const auto frames_of = [&](uint32_t n) {
+    return std::span(other.frames_).subspan(other.nodes_[n].first, other.nodes_[n].count);
+  };
+  for (size_t i = 0; i < needed.size(); ++i)
+    for (const Frame& f : frames_of(needed[i]))
+      if (!found[f.below]) found[f.below] = true, needed.push_back(f.below);
+  std::sort(needed.begin(), needed.end());
+  std::unordered_map<uint32_t, uint32_t> own;
+  std::vector<Frame> frames;
+  for (const uint32_t n : needed) {
+    frames.clear();
+    for (const Frame& f : frames_of(n)) frames.push_back({f.state, own[f.below]});
+    own[n] = intern(frames, other.nodes_[n].ends, other.nodes_[n].plain);
+    if (own[n] == kFailed) return kFailed;
+  }
+  return own[state];
 }
 
 void StackAutomaton::add(uint32_t state, uint32_t below) {
@@ -93,7 +124,7 @@ uint32_t StackAutomaton::close() {
       return a.rank != b.rank ? a.rank > b.rank : a.state > b.state;
     });
     pending_.pop_back();
-    if (!spend()) return kFailed;
+    if (!spend(1)) return kFailed;
     const uint32_t s = top.state;
     if (seen_round_[s] != round_) {
       seen_round_[s] = round_;
@@ -162,8 +193,8 @@ uint32_t StackAutomaton::intern(std::span<const Frame> frames, bool ends, uint32
   frames_.insert(frames_.end(), frames.begin(), frames.end());
   nodes_.push_back({.first = first,
                     .count = static_cast<uint32_t>(frames.size()),
+                    .row = nullptr,
                     .depth = depth,
-                    .row = kNoRow,
                     .plain = plain,
                     .same_hash = first_same,
                     .ends = ends});
@@ -178,7 +209,7 @@ uint32_t StackAutomaton::unite(uint32_t a, uint32_t b, size_t nesting) {
   if (a > b) std::swap(a, b);
   const uint64_t key = uint64_t{a} << 32 | b;
   if (const auto known = united_.find(key); known != united_.end()) return known->second;
-  if (!spend()) return kFailed;
+  if (!spend(1)) return kFailed;
   if (nesting > grammar_limits::kMergeDepth)
     return fail(error(Code::kBudget, "grammar: ambiguous {} rules deep", grammar_limits::kMergeDepth));
   const Node left = nodes_[a], right = nodes_[b];

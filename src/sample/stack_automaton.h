@@ -27,10 +27,7 @@ class StackAutomaton {
   // The state after one more byte: kDead if it is not allowed.
   uint32_t step(uint32_t state, uint8_t byte) {
     const uint8_t byte_class = tables_.class_of[byte];
-    if (nodes_[state].row != kNoRow) {
-      const uint32_t known = rows_[nodes_[state].row + byte_class];
-      if (known != kUnknown) return known;
-    }
+    if (const uint32_t* row = nodes_[state].row; row != nullptr && row[byte_class] != kUnknown) return row[byte_class];
     return find_step(state, byte_class);
   }
   bool ends(uint32_t state) const { return nodes_[state].ends; }
@@ -38,14 +35,18 @@ class StackAutomaton {
   // So many plain characters (plain_text.h), any, may follow.
   uint32_t plain(uint32_t state) const { return nodes_[state].plain; }
 
-  // At the beginning of each call that steps: how much work it may take counts anew.
+  // The same state of another automaton of the grammar; kFailed as a step.
+  uint32_t adopt(const StackAutomaton& other, uint32_t state);
+
+  // From here on it counts anew how much work steps take.
   void refuel();
   const Status& failure() const { return failure_; }
   size_t bytes() const;
   size_t states() const { return nodes_.size(); }
 
  private:
-  static constexpr uint32_t kUnknown = UINT32_MAX, kNoRow = UINT32_MAX;
+  static constexpr uint32_t kUnknown = UINT32_MAX;
+  static constexpr size_t kRowsAtOnce = 64;
   static constexpr uint32_t kBottom = 1;  // the set of the empty stack alone
 
   // The stacks that have `state` on top of a stack of the set `below`.
@@ -56,8 +57,8 @@ class StackAutomaton {
   // A set of stacks: one frame for each state on top, sorted; `ends` where the empty stack is among them.
   struct Node {
     uint32_t first, count;  // frames
+    uint32_t* row;          // [classes] the states after each byte; nullptr: none is known
     uint32_t depth;
-    uint32_t row;
     uint32_t plain;
     uint32_t same_hash;  // another node; 0: none
     bool ends;
@@ -66,6 +67,7 @@ class StackAutomaton {
     uint32_t rank, state, below;
   };
 
+  uint32_t* new_row();
   uint32_t find_step(uint32_t state, uint8_t byte_class);
   uint32_t close();
   void add(uint32_t state, uint32_t below);
@@ -73,13 +75,14 @@ class StackAutomaton {
   uint32_t push(uint32_t state, uint32_t below);
   uint32_t unite(uint32_t a, uint32_t b, size_t nesting);
   uint32_t fail(Status status);
-  bool spend();
+  bool spend(size_t steps);
 
   std::shared_ptr<const Grammar> grammar_;
   const GrammarTables& tables_;
   std::vector<Node> nodes_;
   std::vector<Frame> frames_;
-  std::vector<uint32_t> rows_;  // [classes] for each node that has one: the states after each byte
+  std::vector<std::unique_ptr<uint32_t[]>> rows_;  // kRowsAtOnce each; they never move
+  size_t rows_left_ = 0;                           // in the last
   std::unordered_map<uint64_t, uint32_t> by_hash_;
   std::unordered_map<uint64_t, uint32_t> united_;
   size_t steps_left_ = 0;

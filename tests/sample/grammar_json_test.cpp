@@ -143,9 +143,50 @@ TEST_CASE("objects: listed members in order, others behind") {
       {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"}},\"unevaluatedProperties\":false}",
        {"{\"a\":1}"},
        {"{\"b\":1}"}},
+      {"{\"properties\":{\"a\":{\"type\":\"integer\"}},\"anyOf\":[{\"properties\":{\"b\":{}},\"required\":[\"b\"]},{}],"
+       "\"unevaluatedProperties\":false}",
+       {"{\"a\":1}", "{\"a\":1,\"b\":2}"},
+       {"{\"c\":1}"}},
       {"{\"type\":\"object\",\"properties\":{\"a\":false,\"b\":true}}", {"{}", "{\"b\":1}"}, {"{\"a\":1}"}},
   };
   test::check_cases(cases, Grammar::from_json_schema);
+  const std::vector<test::GrammarCase> by_name = {
+      {R"({"patternProperties":{"^x-":{"type":"integer"},"^y[0-9]$":{"type":"null"}}})",
+       {R"({})", R"({"x-a":1,"y1":null,"x-":2})"},
+       {R"({"x-a":null})", R"({"y1":1})", R"({"z":1})", R"({"y11":null})"}},
+      {R"({"properties":{"a":{"type":"null"}},"patternProperties":{"^x":{"type":"integer"}},"additionalProperties":{"type":"string"}})",
+       {R"({"a":null,"x":1,"b":"","aa":"","xx":2})"},
+       {R"({"x":""})", R"({"b":1})", R"({"a":1})"}},
+      {R"({"propertyNames":{"pattern":"^[a-z]+$","maxLength":3},"additionalProperties":{"type":"integer"}})",
+       {R"({})", R"({"abc":1,"z":2})"},
+       {R"({"abcd":1})", R"({"A":1})"}},
+      {R"({"properties":{"a":{"type":"integer"}},"propertyNames":{"enum":["a","b"]},"additionalProperties":true})",
+       {R"({"a":1,"b":"x"})"},
+       {R"({"c":1})"}},
+      {R"({"type":"object","minProperties":1,"maxProperties":2})",
+       {R"({"a":1})", R"({"a":1,"b":2})"},
+       {R"({})", R"({"a":1,"b":2,"c":3})"}},
+      {R"({"properties":{"a":{}},"required":["a"],"additionalProperties":{"type":"integer"},"minProperties":3,"maxProperties":3})",
+       {R"({"a":"x","b":1,"c":2})"},
+       {R"({"a":"x","b":1})", R"({"a":"x","b":1,"c":2,"d":3})"}},
+      {R"({"properties":{"a":{},"b":{}},"required":["a"],"minProperties":1,"maxProperties":2})",
+       {R"({"a":1})", R"({"a":1,"b":2})"},
+       {R"({"b":1})"}},
+      {R"({"type":"object","maxProperties":0})", {"{}"}, {R"({"a":1})"}},
+  };
+  test::check_cases(by_name, Grammar::from_json_schema);
+  const std::vector<test::RefusedCase> refused = {
+      {R"({"properties":{"ax":{}},"patternProperties":{"^a":{}}})", Code::kUnsupported, "patternProperties.^a"},
+      {R"({"patternProperties":{"^a":{},"b$":{}}})", Code::kUnsupported, "patternProperties.b$"},
+      {R"({"required":["a"],"patternProperties":{"^a":{}}})", Code::kUnsupported, "required \"a\""},
+      {R"({"properties":{"a":{}},"propertyNames":{"pattern":"^b"}})", Code::kUnsupported, "propertyNames"},
+      {R"({"propertyNames":{"not":{}}})", Code::kUnsupported, "propertyNames: keyword \"not\""},
+      {R"({"properties":{"a":{},"b":{}},"minProperties":1})", Code::kUnsupported, "minProperties"},
+      {R"({"properties":{"a":{},"b":{}},"maxProperties":1})", Code::kUnsupported, "maxProperties"},
+      {R"({"allOf":[{"additionalProperties":false},{"patternProperties":{"a":{}}}]})", Code::kUnsupported,
+       "patternProperties"},
+  };
+  test::check_refused(refused, Grammar::from_json_schema);
   // Many optional members, of names with one beginning: every subset in order.
   std::string schema = "{\"type\":\"object\",\"properties\":{";
   for (int i = 0; i < 200; ++i)
@@ -212,7 +253,7 @@ TEST_CASE("strings: length, pattern, format") {
        {"\"P\"", "\"PT\"", "\"P1H\"", "\"P1DT\""}},
       {"{\"format\":\"uuid\"}", {"\"123e4567-e89b-12d3-a456-426614174000\""}, {"\"123e4567e89b12d3a456426614174000\""}},
       {"{\"format\":\"email\"}", {"\"a.b+c@example.com\""}, {"\"a@b\"", "\"@example.com\"", "\"a b@example.com\""}},
-      {"{\"format\":\"hostname\"}", {"\"a-b.example\""}, {"\"-a\"", "\"a..b\""}},
+      {"{\"format\":\"hostname\"}", {"\"a-b.example\"", "\"a.b.c.d.e.f.g.h\""}, {"\"-a\"", "\"a..b\"", "\"a-\""}},
       {"{\"format\":\"ipv4\"}",
        {"\"127.0.0.1\"", "\"255.255.255.255\""},
        {"\"256.0.0.1\"", "\"1.2.3\"", "\"01.2.3.4\""}},
@@ -347,30 +388,18 @@ TEST_CASE("schemas that are refused say what and where") {
       {"{\"allOf\":[{\"pattern\":\"a\"},{\"pattern\":\"b\"}]}", Code::kUnsupported, "pattern"},
       {"{\"allOf\":[{\"additionalProperties\":false},{\"properties\":{\"a\":{}}}]}", Code::kUnsupported,
        "additionalProperties"},
+      {"{\"properties\":{\"a\":{}},\"allOf\":[{\"unevaluatedProperties\":false}]}", Code::kUnsupported,
+       "additionalProperties of one schema concerns \"a\""},
+      {"{\"anyOf\":[{\"properties\":{\"a\":{}},\"unevaluatedProperties\":false}],\"properties\":{\"b\":{}}}",
+       Code::kUnsupported, "additionalProperties of one schema concerns \"b\""},
+      {"{\"allOf\":[{\"prefixItems\":[{\"minimum\":3}]}],\"items\":{\"minimum\":5}}", Code::kUnsupported, "items"},
       {"{\"minimum\":1e300}", Code::kUnsupported, "bound"},
       {repeated("[", 100000), Code::kBudget, "nested"},
       {repeated("{\"items\":", 5000) + "{}" + repeated("}", 5000), Code::kBudget, "nested"},
   };
-  for (const char* keyword : {"not",
-                              "if",
-                              "then",
-                              "else",
-                              "patternProperties",
-                              "propertyNames",
-                              "minProperties",
-                              "maxProperties",
-                              "dependentSchemas",
-                              "dependentRequired",
-                              "dependencies",
-                              "contains",
-                              "minContains",
-                              "maxContains",
-                              "unevaluatedItems",
-                              "$dynamicRef",
-                              "$recursiveRef",
-                              "$dynamicAnchor",
-                              "discriminator",
-                              "anythingElse"})
+  for (const char* keyword : {"not", "if", "then", "else", "dependentSchemas", "dependentRequired", "dependencies",
+                              "contains", "minContains", "maxContains", "unevaluatedItems", "$dynamicRef",
+                              "$recursiveRef", "$dynamicAnchor", "discriminator", "anythingElse"})
     cases.push_back({fmt::format("{{\"type\":\"object\",\"properties\":{{\"a\":{{\"{}\":{{}}}}}}}}", keyword),
                      Code::kUnsupported, keyword});
   test::check_refused(cases, Grammar::from_json_schema);

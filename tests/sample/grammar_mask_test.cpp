@@ -262,6 +262,24 @@ TEST_CASE("plain characters are counted") {
     CHECK(count_plain(text) == 0);
 }
 
+TEST_CASE("a long answer moves on to fresh states, and copies that stayed behind go on") {
+  const auto grammar = *Grammar::from_json_schema("{\"type\":\"string\",\"maxLength\":130000}");
+  GrammarMatcher matcher = matcher_of(grammar);
+  REQUIRE(matcher.accept("\"").ok());
+  GrammarMatcher early = matcher;
+  const std::string hundred(100, 'x');
+  bool ok = true;
+  for (int i = 0; i < 1300; ++i) ok &= matcher.accept(hundred).ok();
+  CHECK(ok);
+  check_mask(matcher);
+  CHECK_FALSE(matcher.accept("x").ok());
+  CHECK(matcher.accept("\"").ok());
+  CHECK(matcher.can_end());
+  CHECK(early.accept("x").ok());
+  check_mask(early);
+  CHECK(early.accept("\"").ok());
+}
+
 TEST_CASE("threads share what they find") {
   const auto grammar = *Grammar::from_json_schema("{}");
   std::mt19937 random(9);
