@@ -32,6 +32,20 @@ void run(const Piece& piece) {
     for (size_t r = 0; r < ranks; ++r) u.row(row + i)[rank + r] *= low.scale;
 }
 
+// N outputs of one row, a number that compilers know: they take several at a time.
+template <size_t N>
+void add_columns(Additions additions, size_t row, size_t column, float* y) {
+  float sum[N] = {};
+  for (const auto& [low, u] : additions) {
+    for (size_t r = 0; r < u.cols; ++r) {
+      const float factor = u.row(row)[r];
+      const float* b = low->b + r * low->out + column;
+      for (size_t c = 0; c < N; ++c) sum[c] += factor * b[c];
+    }
+  }
+  for (size_t c = 0; c < N; ++c) y[c] += sum[c];
+}
+
 }  // namespace
 
 void Adapters::add(uint32_t id, const LowRank& addition) {
@@ -72,20 +86,11 @@ const Additions* map_inputs(Step& step, std::span<const Product> products) {
 
 void add_mapped(Additions additions, size_t row, size_t first, const Tensor& y) {
   if (additions.empty()) return;
-  constexpr size_t kColumns = 64;
   for (size_t i = 0; i < y.rows; ++i) {
-    for (size_t at = 0; at < y.cols; at += kColumns) {
-      const size_t columns = std::min(kColumns, y.cols - at);
-      float sum[kColumns] = {};
-      for (const auto& [low, u] : additions) {
-        for (size_t r = 0; r < u.cols; ++r) {
-          const float factor = u.row(row + i)[r];
-          const float* b = low->b + r * low->out + first + at;
-          for (size_t c = 0; c < columns; ++c) sum[c] += factor * b[c];
-        }
-      }
-      for (size_t c = 0; c < columns; ++c) y.row(i)[at + c] += sum[c];
-    }
+    size_t at = 0;
+    for (; at + 64 <= y.cols; at += 64) add_columns<64>(additions, row + i, first + at, y.row(i) + at);
+    for (; at + 8 <= y.cols; at += 8) add_columns<8>(additions, row + i, first + at, y.row(i) + at);
+    for (; at < y.cols; ++at) add_columns<1>(additions, row + i, first + at, y.row(i) + at);
   }
 }
 
