@@ -41,6 +41,11 @@ def main():
         put("session", f"flip.{place}", bytes([1 + place // 4 % 2, place, 0, 0xFF]))
     for place, value in ((128, 4), (128, 64), (128, 0), (136, 0), (136, 6), (120, 8), (160, 7), (144, 255)):
         put("session", f"change.{place}.{value}", bytes([2, place, 0, value]))
+    for path in GOLDEN.glob("adapters/*.gguf"):
+        put("adapter", path.name, path.read_bytes())
+    for path in GOLDEN.glob("adapters/*/adapter_config.json"):
+        weights = path.with_name("adapter_model.safetensors").read_bytes()
+        put("adapter", path.parent.name, path.read_bytes() + b"\0" + weights)
     for path in GOLDEN.glob("models/*/hf/tokenizer.json"):
         config = path.with_name("tokenizer_config.json").read_bytes()
         put("tokenizer_json", path.parent.parent.name, path.read_bytes() + b"\0" + config)
