@@ -6,10 +6,10 @@ using kette::Result;
 namespace kette::capi {
 namespace {
 
-Result<Sampling> read_sampling(const kette_sampling* given) {
+Result<Sampling> read_sampling(const kette_sampling* given, const LoadedModel& model) {
   KETTE_ASSIGN(const kette_sampling s, read_struct(given, "kette_sampling"));
   KETTE_TRY(require_flags(s.set, 2 * KETTE_SET_SEED - 1, "kette_sampling.set"));
-  Sampling out;
+  Sampling out = model.sampling();
   const auto set = [&](uint32_t bit, auto& field, auto value) {
     if ((s.set & bit) != 0) field = value;
   };
@@ -47,7 +47,7 @@ Result<GenerateOptions> read_generate(const kette_gen_params* given, const Sessi
   out.top_logprobs = p.top_logprobs;
   if (p.top_logprobs > 0 && !out.logprobs)
     return error(Code::kInvalidArgument, "top_logprobs: {} without KETTE_GENERATE_LOGPROBS", p.top_logprobs);
-  KETTE_ASSIGN(out.sampling, read_sampling(p.sampling));
+  KETTE_ASSIGN(out.sampling, read_sampling(p.sampling, session.loaded()));
   if (p.n_stop > 0) KETTE_TRY(require(p.stop, "kette_gen_params.stop"));
   for (uint32_t i = 0; i < p.n_stop; ++i) {
     KETTE_TRY(require(p.stop[i], "kette_gen_params.stop[i]"));

@@ -97,6 +97,21 @@ void describe_generation(const Config& generation, Json& info) {
   if (const auto value = generation.boolean("do_sample"); value.ok()) info["generation"]["do_sample"] = *value;
 }
 
+// The same as a sampler takes it; empty-handed where the file's numbers are out of range.
+Sampling read_sampling(const Config& generation) {
+  Sampling out;
+  const auto take = [&](const char* key, float& field) {
+    if (const auto value = generation.real(key, -1e9, 1e9); value.ok()) field = static_cast<float>(*value);
+  };
+  take("temperature", out.temperature);
+  take("top_p", out.top_p);
+  take("min_p", out.min_p);
+  take("repetition_penalty", out.repetition_penalty);
+  if (const auto value = generation.integer("top_k", 0, INT32_MAX); value.ok()) out.top_k = static_cast<int32_t>(*value);
+  if (const auto value = generation.boolean("do_sample"); value.ok() && !*value) out.temperature = 0;
+  return validate(out, INT32_MAX).ok() ? out : Sampling{};
+}
+
 // What a chat with the model can do.
 void describe_dialect(const Dialect& dialect, Json& info) {
   const Thinking& thinking = dialect.thinking;
@@ -216,6 +231,7 @@ Result<std::shared_ptr<LoadedModel>> LoadedModel::open_place(std::shared_ptr<Run
     if (!options.vocab_only) KETTE_TRY(loaded->load_weights(options).within(loaded->name_));
   }
   KETTE_TRY(loaded->find_ends().within(loaded->name_));
+  if (loaded->checkpoint_) loaded->sampling_ = read_sampling(loaded->checkpoint_->generation());
   loaded->describe();
   return loaded;
 }

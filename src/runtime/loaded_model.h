@@ -15,6 +15,7 @@
 #include "models/pack.h"
 #include "runtime/memory_plan.h"
 #include "runtime/runtime.h"
+#include "sample/sampler.h"
 #include "sample/token_index.h"
 #include "text/tokenizer.h"
 
@@ -70,6 +71,8 @@ class LoadedModel {
   Result<Hash128> fingerprint() const;
   // Tokens that end an answer.
   std::span<const Token> ends() const { return ends_; }
+  // How its makers sample from it, where the files say so.
+  const Sampling& sampling() const { return sampling_; }
   // What the chat template says of thinking and tool calls; of a model without one, nothing.
   const Dialect& dialect() const { return dialect_; }
   // The vocabulary as grammars see it: control tokens stand for no text. Made at the first call, which takes a while;
@@ -106,6 +109,7 @@ class LoadedModel {
   std::optional<Tokenizer> tokenizer_;
   std::optional<ChatTemplate> template_;
   Dialect dialect_;
+  Sampling sampling_;
   std::string name_, template_problem_, info_;
   uint64_t weight_bytes_ = 0;
   std::vector<Token> ends_;

@@ -25,6 +25,7 @@ ROOTS = [pathlib.Path(os.environ.get("KETTE_GOLDEN_DIR") or HERE.parents[1] / "g
 if os.environ.get("KETTE_SHARED_DIR"):
     ROOTS.append(pathlib.Path(os.environ["KETTE_SHARED_DIR"]) / "goldens")
 DEMO = os.environ.get("KETTE_DEMO_MODEL") or ""
+REASONER = HERE.parents[2] / "examples" / "tiny" / "model"
 needs_demo = unittest.skipUnless(os.path.isfile(DEMO), "no demo model")
 
 
@@ -577,6 +578,72 @@ class Chats(unittest.TestCase):
             timer.cancel()
             signal.signal(signal.SIGINT, before)
         self.assertEqual(len(list(s.generate([1, 2, 3], max_tokens=2, temperature=0, ignore_eos=True))), 2)
+
+
+class Reasoning(unittest.TestCase):
+    """What a model thinks and must match, by the model that the repository ships."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.model = kette.Model(REASONER)
+
+    def test_thoughts_are_apart_and_the_conversation_goes_on(self):
+        with self.model.session() as session:
+            answer = session.chat("What is 127 + 58?", temperature=0)
+            kinds = [event.kind for event in answer]
+            self.assertLess(kinds.index("reasoning"), kinds.index("text"))
+            self.assertIn("185", answer.text())
+            self.assertGreater(len(answer.reasoning()), len(answer.text()))
+            self.assertEqual(answer.reasoning_end, "model")
+            self.assertEqual(answer.finish_reason, "stop")
+            self.assertEqual(answer.tool_calls, [])
+            self.assertEqual(session.messages[-1]["content"], answer.text())
+            self.assertEqual(session.messages[-1]["reasoning_content"], answer.reasoning())
+            before = session.metrics
+            self.assertIn("5", session.chat("What is 9 - 4?", temperature=0).text())
+            self.assertGreaterEqual(session.metrics["cached_tokens"] + 4, before["prompt_tokens"])
+
+    def test_off_and_a_budget(self):
+        for options in ({"reasoning": False}, {"reasoning_max_tokens": 0}):
+            with self.model.session() as session:
+                answer = session.chat("What is 127 + 58?", temperature=0, **options)
+                self.assertEqual(answer.reasoning(), "")
+                self.assertEqual(session.metrics["reasoning_tokens"], 0)
+        with self.model.session() as session:
+            answer = session.chat("What is 127 + 58?", temperature=0, reasoning_max_tokens=10, reasoning_close=" Stop.")
+            self.assertTrue(answer.reasoning().endswith(" Stop."))
+            self.assertEqual(answer.reasoning_end, "budget")
+            self.assertTrue(answer.text())
+            for wrong in ({"reasoning": "yes"}, {"reasoning": True, "reasoning_max_tokens": 0}, {"tool_choice": "add"}):
+                with self.assertRaises(kette.InvalidArgument):
+                    session.chat("?", **wrong)
+
+    def test_grammars_and_log_probabilities(self):
+        grammar = self.model.grammar(regex=r"127 \+ 58 = [0-9]{1,4}\.")
+        with self.model.session() as session:
+            answer = session.chat("What is 127 + 58?", temperature=0, grammar=grammar, top_logprobs=3)
+            for event in answer:
+                if event.top_logprobs:
+                    self.assertEqual(len(event.top_logprobs), 3)
+                    self.assertLessEqual(event.logprob, 0)
+            self.assertEqual(answer.text(), "127 + 58 = 185.")
+        schema = {"type": "object", "properties": {"sum": {"type": "integer", "maximum": 999}}, "required": ["sum"]}
+        with self.model.session() as session:
+            grammar = self.model.grammar(json_schema={**schema, "additionalProperties": False})
+            text = session.chat("What is 127 + 58?", grammar=grammar, reasoning=False, max_tokens=100).text()
+            self.assertIsInstance(json.loads(text)["sum"], (int, float))
+        with self.assertRaisesRegex(kette.Unsupported, "dependentSchemas"):
+            self.model.grammar(json_schema={"dependentSchemas": {"a": {"type": "string"}}})
+        with self.assertRaises(TypeError):
+            self.model.grammar(regex="a", gbnf='root ::= "a"')
+
+    def test_vote(self):
+        with self.model.session() as session:
+            vote = session.vote("What is 127 + 58?", n=3, temperature=0.7, max_tokens=600)
+            self.assertIn("185", vote.text)
+            self.assertEqual(len(vote.answers), 3)
+            self.assertEqual(session.messages, [])
+            self.assertEqual(session.vote("What is 1 + 1?", n=2, key=lambda answer: 0, temperature=1).votes, 2)
 
 
 if __name__ == "__main__":

@@ -312,7 +312,7 @@ KETTE_API void kette_grammar_unref(kette_grammar* grammar);
 
 /* ---- 10 session and generation [T2] ---- */
 /* Bits of kette_sampling::set; a field without its bit has the model's own default (generation defaults of the
- * file where it has them, else temperature 1 and everything else off). */
+ * file where it has them, with do_sample false for temperature 0; else temperature 1 and everything else off). */
 #define KETTE_SET_TEMPERATURE 1u
 #define KETTE_SET_TOP_P 2u
 #define KETTE_SET_MIN_P 4u
