@@ -48,12 +48,12 @@ std::vector<float> ahead_logits(const LoadedModel& loaded, const std::vector<Tok
   return logits;
 }
 
-struct Answer {
+struct Given {
   std::vector<Token> tokens;
   uint64_t drafted, accepted;
 };
 
-Answer answer(Session& session, const std::vector<Token>& prompt, GenerateOptions options, uint32_t budget_us) {
+Given answer(Session& session, const std::vector<Token>& prompt, GenerateOptions options, uint32_t budget_us) {
   ok(session.begin(prompt, std::move(options)));
   std::vector<Token> tokens;
   for (bool done = false; !done;) {
@@ -106,7 +106,7 @@ TEST_CASE("guesses of the module change no token, in one call or in slices, fres
         options.speculation = Speculation::kLookAhead;
         options.max_draft = 2;
         const auto session = open_session(loaded, 128);
-        const Answer guessed = answer(*session, prompt, options, 0);
+        const Given guessed = answer(*session, prompt, options, 0);
         CHECK(guessed.tokens == expected.tokens);
         CHECK(guessed.drafted > 0);
         CHECK(guessed.accepted <= guessed.drafted);
@@ -118,7 +118,7 @@ TEST_CASE("guesses of the module change no token, in one call or in slices, fres
         CHECK(answer(*session, prompt, options, 0).drafted > 0);
         // Without the module's part of what is held it is not worth evaluating that again.
         ok(plain->rewind(prompt.size() - 1));
-        const Answer unguessed = answer(*plain, prompt, options, 0);
+        const Given unguessed = answer(*plain, prompt, options, 0);
         CHECK(unguessed.tokens == expected.tokens);
         CHECK(unguessed.drafted == 0);
         CHECK(plain->metrics().cached_tokens == prompt.size() - 1);

@@ -16,30 +16,28 @@ namespace {
 
 const std::filesystem::path kGolden = KETTE_TINY_MODEL_GOLDEN;
 
-struct Answer {
-  std::string text, thought, reply;  // text is both
+struct Given {
+  std::string thought, reply;
   Metrics metrics;
 };
 
-Answer ask(const std::shared_ptr<LoadedModel>& loaded, const std::string& question, Speculation speculation,
-           const char* variables = "{}") {
+Given ask(const std::shared_ptr<LoadedModel>& loaded, const std::string& question, Speculation speculation,
+          ThinkingSetting thinking = ThinkingSetting::kDefault) {
   const auto chat = value(ChatPrompt::make(loaded));
   ok(chat->add("user", question));
-  ok(chat->set_variables_json(variables));
   GenerateOptions options;
   options.max_tokens = 400;
   options.sampling.temperature = 0;
   options.speculation = speculation;
+  options.thinking = thinking;
   const auto session = open_session(loaded);
-  ok(session->begin(value(chat->tokens()), options));
-  Answer answer;
+  ok(session->begin_chat(value(chat->prepare(options, session->capacity())), options));
+  Given answer;
   while (!value(session->step(0))) {
   }
-  while (const auto event = session->poll()) answer.text += event->text;
+  answer.thought = session->message().thought;
+  answer.reply = session->message().text;
   answer.metrics = session->metrics();
-  const size_t end = answer.text.find("</think>\n\n");
-  answer.thought = answer.text.substr(0, end);
-  answer.reply = end == std::string::npos ? answer.text : answer.text.substr(end + 10);
   return answer;
 }
 
@@ -83,16 +81,17 @@ TEST_CASE("the tiny model thinks and answers, the same with and without guessing
         {"What is 3002 - 40517?", "3002 - 40517 = -37515."},
         {"Which is larger, 51234 or 51324?", "51324 is larger."}}) {
     CAPTURE(question);
-    const Answer plain = ask(loaded, question, Speculation::kOff);
+    const Given plain = ask(loaded, question, Speculation::kOff);
     CHECK(plain.reply == reply);
     CHECK(plain.thought.find("Check:") != std::string::npos);
-    const Answer guessed = ask(loaded, question, Speculation::kLookAhead);
-    CHECK(guessed.text == plain.text);
+    const Given guessed = ask(loaded, question, Speculation::kLookAhead);
+    CHECK(guessed.thought == plain.thought);
+    CHECK(guessed.reply == plain.reply);
     CHECK(guessed.metrics.drafted_tokens > 0);
     CHECK(guessed.metrics.accepted_tokens * 10 >= guessed.metrics.drafted_tokens * 9);
   }
   // A thought that is not wanted is left out.
-  const Answer at_once = ask(loaded, "What is 3 + 4?", Speculation::kOff, R"({"enable_thinking": false})");
-  CHECK(at_once.thought == at_once.reply);
+  const Given at_once = ask(loaded, "What is 3 + 4?", Speculation::kOff, ThinkingSetting::kOff);
+  CHECK(at_once.thought.empty());
   CHECK(at_once.reply.find("3 + 4 = ") == 0);
 }
