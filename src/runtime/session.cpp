@@ -47,6 +47,8 @@ Result<std::unique_ptr<Session>> Session::fork() const {
   copy->kv_ = kv_.share(tokens_.size());
   copy->tokens_ = tokens_;
   copy->ahead_length_ = ahead_length_;
+  copy->loaded_length_ = loaded_length_;
+  copy->published_ = published_;
   copy->adapter_ = adapter_;
   return copy;
 }
@@ -80,6 +82,7 @@ Status Session::eval(std::span<const Token> tokens, float* logits, size_t rows) 
     done += n;
   }
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  publish();
   return {};
 }
 
@@ -88,8 +91,7 @@ Status Session::rewind(size_t n_tokens) {
   if (n_tokens > length())
     return error(Code::kInvalidArgument, "rewind to {} tokens, the session holds {}", n_tokens, length());
   keep_ahead(n_tokens);
-  tokens_.resize(n_tokens);
-  kv_.drop_behind(n_tokens);
+  drop_behind(n_tokens);
   return {};
 }
 
@@ -111,22 +113,26 @@ Status Session::begin(std::vector<Token> prompt, GenerateOptions options) {
   if (options.max_draft == 0) options.max_draft = options.speculation == Speculation::kLookUp ? 4 : 1;
   Answer answer(std::move(options), vocab_size);
   for (const Token token : prompt) answer.sampler.accept(token);
-  // At least the last token is evaluated again: its logits choose the first new one.
-  const auto same = std::mismatch(tokens_.begin(), tokens_.end(), prompt.begin(), prompt.end() - 1);
-  auto kept = static_cast<size_t>(same.first - tokens_.begin());
-  keep_ahead(kept);
   Speculation& speculation = answer.options.speculation;
+  const Reuse reused = reuse(prompt, speculation == Speculation::kLookAhead);
   if (speculation == Speculation::kAuto)
-    speculation = model().looks_ahead() && ahead_length_ + 1 >= kept ? Speculation::kLookAhead : Speculation::kOff;
+    speculation =
+        model().looks_ahead() && reused.ahead + 1 >= reused.kept ? Speculation::kLookAhead : Speculation::kOff;
   // The module needs hidden states, which nobody keeps.
-  if (speculation == Speculation::kLookAhead) kept = ahead_length_;
+  const size_t kept = speculation == Speculation::kLookAhead ? reused.ahead : reused.kept;
+  answer.pending.assign(prompt.begin() + static_cast<ptrdiff_t>(kept), prompt.end());
+  tokens_.reserve(prompt.size());
+  kv_.adopt(reused.first_page, reused.pages);
+  // From here on nothing fails.
+  ahead_length_ = reused.ahead;
+  loaded_length_ = std::min(loaded_length_, reused.own);
+  published_ = 0;
+  tokens_.assign(prompt.begin(), prompt.begin() + static_cast<ptrdiff_t>(kept));
+  drop_behind(kept);
   metrics_ = {};
   forward_.begin_measuring();
   metrics_.prompt_tokens = prompt.size();
   metrics_.cached_tokens = kept;
-  answer.pending.assign(prompt.begin() + static_cast<ptrdiff_t>(kept), prompt.end());
-  tokens_.resize(kept);
-  kv_.drop_behind(kept);
   events_.clear();
   next_event_ = 0;
   answer_.emplace(std::move(answer));
@@ -197,6 +203,7 @@ Result<bool> Session::evaluate_pending(std::optional<Clock::time_point> deadline
       if (!caught_up) return false;
       a.catching_up = false;
       ahead_length_ = length();
+      publish();
     }
     if (!forward_.under_way()) {
       const size_t n = rows_of_pass(deadline.has_value(), a.pending.size() - a.evaluated);
@@ -221,6 +228,7 @@ Result<bool> Session::evaluate_pending(std::optional<Clock::time_point> deadline
     const size_t sure = std::min(a.evaluated, a.pending.size() - a.drafted);
     tokens_.insert(tokens_.end(), a.pending.begin() + static_cast<ptrdiff_t>(a.evaluated - took),
                    a.pending.begin() + static_cast<ptrdiff_t>(sure));
+    publish();
   }
   return true;
 }
