@@ -34,7 +34,8 @@ Result<OpenParams> open_params(const kette_model_params* params) {
   KETTE_ASSIGN(open.files,
                host_files(p.vfs, open.options.map));  // first: from here on its destroy is called whatever happens
   KETTE_TRY(require_flags(p.flags,
-                          KETTE_MODEL_READ | KETTE_MODEL_VOCAB_ONLY | KETTE_MODEL_EXACT | KETTE_MODEL_DETERMINISTIC,
+                          KETTE_MODEL_READ | KETTE_MODEL_VOCAB_ONLY | KETTE_MODEL_EXACT | KETTE_MODEL_DETERMINISTIC |
+                              KETTE_MODEL_NO_PREFIX_CACHE,
                           "kette_model_params.flags"));
   if ((p.flags & KETTE_MODEL_EXACT) != 0 && (p.flags & KETTE_MODEL_DETERMINISTIC) != 0)
     return error(Code::kInvalidArgument,
@@ -50,6 +51,8 @@ Result<OpenParams> open_params(const kette_model_params* params) {
   if (p.reserved != 0) return error(Code::kInvalidArgument, "kette_model_params.reserved: {}, expected 0", p.reserved);
   open.options.memory_budget = p.memory_budget;
   open.options.plan_context = p.plan_context;
+  open.options.prefix_cache = (p.flags & KETTE_MODEL_NO_PREFIX_CACHE) == 0;
+  open.options.prefix_cache_bytes = p.prefix_cache_bytes;
   if (p.cancel != nullptr) open.cancel = p.cancel->flag;
   open.options.cancel = open.cancel.get();
   if (p.progress != nullptr)

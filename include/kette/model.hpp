@@ -24,6 +24,7 @@ struct load_options {
   std::string weight_type;                ///< "": as stored
   std::uint64_t memory_budget = 0;        ///< bytes that weights and one session may take; 0: no limit
   std::uint32_t plan_context = 0;         ///< tokens of that session; 0: a session's default
+  std::uint64_t prefix_cache_bytes = 0;   ///< kept of ended sessions for those that begin alike; 0: at most 64 MiB
   std::string pack_dir;                   ///< folder that keeps encoded weights for the next opening; "": none
   progress_function progress;             ///< what it throws comes out of open()
   const kette_vfs* vfs = nullptr;         ///< where files are read; nullptr: the file system
@@ -33,6 +34,7 @@ struct load_options {
   load_options& set_weight_type(std::string name) { return weight_type = std::move(name), *this; }
   load_options& set_memory_budget(std::uint64_t bytes) { return memory_budget = bytes, *this; }
   load_options& set_plan_context(std::uint32_t tokens) { return plan_context = tokens, *this; }
+  load_options& set_prefix_cache_bytes(std::uint64_t bytes) { return prefix_cache_bytes = bytes, *this; }
   load_options& set_pack_dir(std::string folder) { return pack_dir = std::move(folder), *this; }
   load_options& set_progress(progress_function f) { return progress = std::move(f), *this; }
   load_options& set_vfs(const kette_vfs* v) { return vfs = v, *this; }
@@ -143,6 +145,7 @@ class model {
     params.weight_type = options.weight_type.empty() ? nullptr : options.weight_type.c_str();
     params.memory_budget = options.memory_budget;
     params.plan_context = options.plan_context;
+    params.prefix_cache_bytes = options.prefix_cache_bytes;
     params.pack_dir = options.pack_dir.empty() ? nullptr : options.pack_dir.c_str();
     params.vfs = options.vfs;
     params.cancel = options.cancel != nullptr ? options.cancel->raw() : nullptr;

@@ -50,6 +50,10 @@ class KvCache {
   void adopt(size_t first_page, std::span<const KvPage::Ref> pages);
   // Only the first n positions are still wanted. Pages behind them are kept for what comes, unless others hold them too.
   void drop_behind(size_t n);
+  void clear() {
+    pages_.clear();
+    data_.clear();
+  }
 
   // For kernels: see AttendArgs.
   const std::byte* const* pages() const { return data_.data(); }

@@ -23,6 +23,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr uint64_t kDefaultPrefixCache = 64 << 20;
+
 std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 // Weights of a Hugging Face checkpoint: one file, or the index of several.
@@ -129,7 +131,8 @@ void describe_dialect(const Dialect& dialect, Json& info) {
 }
 
 PlanOptions plan_options(const OpenOptions& options, const WeightTypes& types) {
-  return {types, options.map, !options.pack_dir.empty(), options.mode, options.plan_context};
+  return {types,        options.map,          !options.pack_dir.empty(),
+          options.mode, options.plan_context, options.prefix_cache_bytes};
 }
 
 Json describe_plan(const MemoryPlan& plan) {
@@ -138,6 +141,7 @@ Json describe_plan(const MemoryPlan& plan) {
           {"resident_bytes", plan.resident},
           {"kv_bytes", plan.kv},
           {"scratch_bytes", plan.scratch},
+          {"prefix_cache_bytes", plan.prefix},
           {"bytes", plan.all()}};
 }
 
@@ -313,6 +317,12 @@ Status LoadedModel::load_weights(const OpenOptions& options) {
   memory_budget_ = options.memory_budget;
   weight_bytes_ = ::kette::weight_bytes(*checkpoint_, types);
   const MemoryPlan plan = plan_memory(*checkpoint_, plan_options_, *runtime_);
+  if (!options.prefix_cache && options.prefix_cache_bytes > 0)
+    return error(Code::kInvalidArgument, "prefix_cache_bytes: {} where the cache of prefixes is switched off",
+                 options.prefix_cache_bytes);
+  if (options.prefix_cache)
+    prefixes_ = std::make_unique<PrefixIndex>(options.prefix_cache_bytes > 0 ? options.prefix_cache_bytes
+                                                                             : kDefaultPrefixCache);
   KETTE_TRY(check_budget(plan.context, plan.kv));
   const uint64_t total = stored_bytes(*checkpoint_);
   BinderOptions binding{.kernels = &runtime_->kernels,
@@ -352,7 +362,11 @@ Status LoadedModel::check_budget(uint64_t context, uint64_t kv_bytes) const {
   options.context = context;
   MemoryPlan plan = plan_memory(*checkpoint_, options, *runtime_);
   plan.kv = kv_bytes;
-  if (plan.all() <= memory_budget_) return {};
+  if (plan.all() <= memory_budget_) {
+    // A size that nobody asked for gives way.
+    if (prefixes_ != nullptr && plan.prefix == 0) prefixes_->lower_limit(memory_budget_ - plan.all());
+    return {};
+  }
   return error(Code::kBudget, "{}, the budget is {}", plan.text(), memory_budget_);
 }
 
@@ -456,6 +470,7 @@ void LoadedModel::describe() {
   if (model_ != nullptr) {
     info["weight_bytes"] = weight_bytes_;
     info["resident_weight_bytes"] = store_.bytes();
+    info["prefix_cache_bytes"] = prefixes_ != nullptr ? prefixes_->limit() : 0;
     info["memory"] = describe_plan(plan_memory(*checkpoint_, plan_options_, *runtime_));
   }
   if (const PackReport& r = pack_report_; !r.state.empty()) {

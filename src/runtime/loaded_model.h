@@ -14,6 +14,7 @@
 #include "models/model.h"
 #include "models/pack.h"
 #include "runtime/memory_plan.h"
+#include "runtime/prefix_index.h"
 #include "runtime/runtime.h"
 #include "sample/sampler.h"
 #include "sample/token_index.h"
@@ -32,8 +33,11 @@ struct OpenOptions {
   // Where encoded matrices are kept for the next opening (see Pack): a folder of the file system, whatever files the
   // model comes from. Empty: nowhere.
   std::string pack_dir;
-  uint64_t memory_budget = 0;                   // of weights and of one session, see MemoryPlan; 0: no limit
-  uint64_t plan_context = 0;                    // tokens of that session; 0: a session's default
+  uint64_t memory_budget = 0;  // of weights and of one session, see MemoryPlan; 0: no limit
+  uint64_t plan_context = 0;   // tokens of that session; 0: a session's default
+  // Pages of ended sessions that are kept for sessions that begin alike; 0: what the budget leaves, at most 64 MiB.
+  uint64_t prefix_cache_bytes = 0;
+  bool prefix_cache = true;                     // false: sessions take no pages from each other
   nn::MlaForm mla_form = nn::MlaForm::kChosen;  // forced by tests and measurements
   const CancelFlag* cancel = nullptr;
   std::function<bool(uint64_t done, uint64_t total)> progress;  // false stops
@@ -66,6 +70,9 @@ class LoadedModel {
   const WeightStore& store() const { return store_; }
   // kBudget if a session of so many tokens, with a cache of so many bytes, is beyond the budget.
   Status check_budget(uint64_t context, uint64_t kv_bytes) const;
+  MemoryPlan plan() const { return plan_memory(*checkpoint_, plan_options_, *runtime_); }  // with weights only
+  // What its sessions know of each other; nullptr where that is switched off.
+  PrefixIndex* prefixes() const { return prefixes_.get(); }
   // Tells this model, with its settings and in its weight types, from others: a hash of samples, made when first asked
   // for.
   Result<Hash128> fingerprint() const;
@@ -115,6 +122,7 @@ class LoadedModel {
   std::vector<Token> ends_;
   mutable std::mutex token_index_mutex_;
   mutable std::shared_ptr<const TokenIndex> token_index_;
+  std::unique_ptr<PrefixIndex> prefixes_;
   mutable std::mutex fingerprint_mutex_;
   mutable std::optional<Hash128> fingerprint_;
 };

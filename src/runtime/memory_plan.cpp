@@ -193,13 +193,14 @@ uint64_t kv_numbers_per_token(const Checkpoint& checkpoint) {
   return s.latent > 0 ? product({layers, sum({s.latent, s.rope})}) : product({2, layers, s.kv_heads, s.head_dim});
 }
 
-uint64_t MemoryPlan::must_fit() const { return sum({resident, kv, scratch}); }
+uint64_t MemoryPlan::must_fit() const { return sum({resident, kv, scratch, prefix}); }
 uint64_t MemoryPlan::all() const { return sum({mapped, must_fit()}); }
 
 std::string MemoryPlan::text() const {
   return fmt::format(
-      "weights need {} bytes ({} in memory, {} mapped), the KV cache of {} tokens {}, scratch {}: {} in all",
-      sum({resident, mapped}), resident, mapped, context, kv, scratch, all());
+      "weights need {} bytes ({} in memory, {} mapped), the KV cache of {} tokens {}, scratch {}{}: {} in all",
+      sum({resident, mapped}), resident, mapped, context, kv, scratch,
+      prefix > 0 ? fmt::format(", kept prefixes {}", prefix) : "", all());
 }
 
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const PlanOptions& options, const Runtime& runtime) {
@@ -211,6 +212,7 @@ MemoryPlan plan_memory(const Checkpoint& checkpoint, const PlanOptions& options,
   const uint64_t positions = checked_align_up(plan.context, KETTE_KV_PAGE).value_or(UINT64_MAX);
   plan.kv = product({number, kv_numbers_per_token(checkpoint), positions});
   plan.scratch = scratch_bytes(checkpoint, plan.context, runtime);
+  plan.prefix = options.prefix;
 
   uint64_t encoded = 0, stored = stored_bytes(checkpoint);
   for (const EncodedTensor& e : encoded_tensors(checkpoint, options.types)) {

@@ -37,6 +37,7 @@ struct PlanOptions {
   bool packed = false;  // encoded ones come to lie in a mapped file too
   nn::Mode mode = nn::Mode::kFast;
   uint64_t context = 0;  // tokens; 0: a session's default
+  uint64_t prefix = 0;   // bytes asked for to keep pages of ended sessions
 };
 
 // What a model and one session take. Sums that do not fit 64 bits are the largest number that does.
@@ -46,6 +47,8 @@ struct MemoryPlan {
   uint64_t context = 0;   // tokens that the KV cache holds
   uint64_t kv = 0;        // of them all, in the cache's default type and whole pages; taken as they are needed
   uint64_t scratch = 0;   // of a session that takes prompts of that length: an estimate from above
+
+  uint64_t prefix = 0;  // pages of ended sessions that are kept, where a size was asked for
 
   uint64_t must_fit() const;  // without what is mapped
   uint64_t all() const;

@@ -51,6 +51,8 @@ Result<std::unique_ptr<Session>> Session::fork() const {
   copy->ahead_length_ = ahead_length_;
   copy->adapters_ = adapters_;
   copy->forward_.set_adapters(copy->adapters_.in_pass());
+  copy->loaded_length_ = loaded_length_;
+  copy->published_ = published_;
   return copy;
 }
 
@@ -83,6 +85,7 @@ Status Session::eval(std::span<const Token> tokens, float* logits, size_t rows) 
     done += n;
   }
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  publish();
   return {};
 }
 
@@ -91,8 +94,7 @@ Status Session::rewind(size_t n_tokens) {
   if (n_tokens > length())
     return error(Code::kInvalidArgument, "rewind to {} tokens, the session holds {}", n_tokens, length());
   keep_ahead(n_tokens);
-  tokens_.resize(n_tokens);
-  kv_.drop_behind(n_tokens);
+  drop_behind(n_tokens);
   return {};
 }
 
@@ -137,23 +139,27 @@ Status Session::begin_chat(PreparedChat chat, GenerateOptions options) {
   if (options.max_draft == 0) options.max_draft = options.speculation == Speculation::kLookUp ? 4 : 1;
   KETTE_ASSIGN(Answer answer, Answer::make(*loaded_, std::move(options), std::move(chat.format), prompt));
   Work work(std::move(answer));
-  // At least the last token is evaluated again: its logits choose the first new one.
-  const auto same = std::mismatch(tokens_.begin(), tokens_.end(), prompt.begin(), prompt.end() - 1);
-  auto kept = static_cast<size_t>(same.first - tokens_.begin());
-  keep_ahead(kept);
   Speculation& speculation = work.answer.options().speculation;
+  const Reuse reused = reuse(prompt, speculation == Speculation::kLookAhead);
   if (speculation == Speculation::kAuto)
-    speculation = model().looks_ahead() && ahead_length_ + 1 >= kept ? Speculation::kLookAhead : Speculation::kOff;
+    speculation =
+        model().looks_ahead() && reused.ahead + 1 >= reused.kept ? Speculation::kLookAhead : Speculation::kOff;
   // The module needs hidden states, which nobody keeps.
-  if (speculation == Speculation::kLookAhead) kept = ahead_length_;
+  const size_t kept = speculation == Speculation::kLookAhead ? reused.ahead : reused.kept;
+  work.pending.assign(prompt.begin() + static_cast<ptrdiff_t>(kept), prompt.end());
+  tokens_.reserve(prompt.size());
+  kv_.adopt(reused.first_page, reused.pages);
+  // From here on nothing fails.
+  ahead_length_ = reused.ahead;
+  loaded_length_ = std::min(loaded_length_, reused.own);
+  published_ = 0;
+  tokens_.assign(prompt.begin(), prompt.begin() + static_cast<ptrdiff_t>(kept));
+  drop_behind(kept);
   metrics_ = {};
   forward_.begin_measuring();
   metrics_.prompt_tokens = prompt.size();
   metrics_.cached_tokens = kept;
   metrics_.dropped_messages = chat.dropped_messages;
-  work.pending.assign(prompt.begin() + static_cast<ptrdiff_t>(kept), prompt.end());
-  tokens_.resize(kept);
-  kv_.drop_behind(kept);
   events_.clear();
   next_event_ = 0;
   message_ = {};
@@ -229,6 +235,7 @@ Result<bool> Session::evaluate_pending(std::optional<Clock::time_point> deadline
       if (!caught_up) return false;
       w.catching_up = false;
       ahead_length_ = length();
+      publish();
     }
     if (!forward_.under_way()) {
       const size_t n = rows_of_pass(deadline.has_value(), w.pending.size() - w.evaluated);
@@ -253,6 +260,7 @@ Result<bool> Session::evaluate_pending(std::optional<Clock::time_point> deadline
     const size_t sure = std::min(w.evaluated, w.pending.size() - w.drafted);
     tokens_.insert(tokens_.end(), w.pending.begin() + static_cast<ptrdiff_t>(w.evaluated - took),
                    w.pending.begin() + static_cast<ptrdiff_t>(sure));
+    publish();
   }
   return true;
 }

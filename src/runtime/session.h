@@ -33,6 +33,7 @@ class Session {
 
   static Result<std::unique_ptr<Session>> make(std::shared_ptr<const LoadedModel> loaded, size_t max_context,
                                                std::optional<nn::KvType> kv_type);
+  ~Session();
   // A second session that goes on from the tokens this one holds.
   Result<std::unique_ptr<Session>> fork() const;
 
@@ -53,7 +54,8 @@ class Session {
   // Sessions of one model with the same key make the same keys and values of the same tokens; empty: no adapters.
   std::string adapter_key() const { return adapters_.key(); }
 
-  // Start an answer to a prompt that is the whole sequence; what the session already holds of it is kept.
+  // Start an answer to a prompt that is the whole sequence; what the session already holds of it is kept, and whole
+  // pages that other sessions of the model have evaluated are taken.
   Status begin_chat(PreparedChat chat, GenerateOptions options);
   Status begin(std::vector<Token> prompt, GenerateOptions options) {
     return begin_chat({std::move(prompt), {}, 0}, std::move(options));
@@ -102,6 +104,16 @@ class Session {
   Status use_adapters();
   const Model& model() const { return *loaded_->model(); }
   Result<SessionIdentity> identity() const;
+  // session_prefix.cpp
+  struct Reuse {
+    size_t own = 0;              // tokens of a prompt that the session holds
+    size_t kept = 0, ahead = 0;  // that need no evaluation, by the model and by its module
+    size_t first_page = 0;       // from which on these pages are to be taken
+    std::vector<nn::KvPage::Ref> pages;
+  };
+  Reuse reuse(std::span<const Token> prompt, bool ahead_too) const;
+  void publish();
+  void drop_behind(size_t n);
   Result<bool> work(std::optional<Clock::time_point> deadline);
   size_t rows_of_pass(bool budget, size_t left) const;
   Result<bool> evaluate_pending(std::optional<Clock::time_point> deadline);
@@ -120,6 +132,8 @@ class Session {
   Forward forward_;
   std::vector<Token> tokens_;    // what the cache holds
   size_t ahead_length_ = 0;      // positions that the module's layer of the cache holds
+  size_t loaded_length_ = 0;     // of tokens_, how many came from a file
+  size_t published_ = 0;         // pages that the model's other sessions may know of
   AlignedBuffer<float> logits_;  // [1 + guesses][vocab_size]
   std::optional<Work> work_;
   AnswerMessage message_;      // of the answer that ended last

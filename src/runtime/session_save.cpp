@@ -51,6 +51,9 @@ Status Session::load(const Source& source) {
   kv_ = std::move(state.kv);
   tokens_ = std::move(state.tokens);
   ahead_length_ = state.ahead_length;
+  loaded_length_ = length();
+  published_ = 0;
+  if (PrefixIndex* index = loaded_->prefixes()) index->trim();
   return {};
 }
 

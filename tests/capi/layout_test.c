@@ -75,6 +75,7 @@ int main(int argc, char** argv) {
   FIELD(kette_model_params, pack_dir);
   FIELD(kette_model_params, plan_context);
   FIELD(kette_model_params, reserved);
+  FIELD(kette_model_params, prefix_cache_bytes);
   STRUCT(kette_sampling);
   FIELD(kette_sampling, struct_size);
   FIELD(kette_sampling, set);

@@ -188,10 +188,50 @@ static void test_context(void) {
   CHECK_INT(kette_session_new(model, NULL, NULL, NULL), KETTE_E_INVALID_ARGUMENT);
 }
 
+/* Of 68 tokens, how many a second session takes from a first one of the model, opened with these flags. */
+static uint64_t taken_by_second(uint32_t flags) {
+  kette_token ids[4 * PROMPT_SIZE];
+  kette_model* own = open_tiny(runtime, KETTE_MODEL_DETERMINISTIC | flags);
+  kette_session *first = new_session(own), *second = new_session(own);
+  struct tokens a, b;
+  SIZED(kette_sampling, greedy);
+  SIZED(kette_gen_params, params);
+  SIZED(kette_metrics, metrics);
+  size_t i;
+  for (i = 0; i < 4 * PROMPT_SIZE; ++i) ids[i] = prompt[i % PROMPT_SIZE];
+  greedy.set = KETTE_SET_TEMPERATURE;
+  params.sampling = &greedy;
+  params.max_tokens = 6;
+  memset(&a, 0, sizeof a);
+  memset(&b, 0, sizeof b);
+  CHECK_INT(kette_session_begin_tokens(first, ids, 4 * PROMPT_SIZE, &params, NULL), KETTE_OK);
+  CHECK_INT(kette_session_run(first, keep_token, &a, NULL), KETTE_OK);
+  CHECK_INT(kette_session_begin_tokens(second, ids, 4 * PROMPT_SIZE, &params, NULL), KETTE_OK);
+  CHECK_INT(kette_session_run(second, keep_token, &b, NULL), KETTE_OK);
+  CHECK(same_tokens(&a, &b));
+  CHECK_INT(kette_session_metrics(second, &metrics, NULL), KETTE_OK);
+  kette_session_free(first);
+  kette_session_free(second);
+  kette_model_unref(own);
+  return metrics.cached_tokens;
+}
+
+static void test_prefix_cache(void) {
+  kette_model* none = NULL;
+  SIZED(kette_model_params, params);
+  CHECK_INT(taken_by_second(0), 64);
+  CHECK_INT(taken_by_second(KETTE_MODEL_NO_PREFIX_CACHE), 0);
+  params.flags = KETTE_MODEL_NO_PREFIX_CACHE;
+  params.prefix_cache_bytes = 5;
+  CHECK_FAILS(kette_model_open(runtime, TINY, &params, &none, &error), KETTE_E_INVALID_ARGUMENT,
+              "prefix_cache_bytes: 5");
+}
+
 int main(void) {
   runtime = new_runtime(2);
   model = open_tiny(runtime, KETTE_MODEL_EXACT);
   test_eval();
+  test_prefix_cache();
   test_generate();
   test_stops();
   test_fork();

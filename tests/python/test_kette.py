@@ -458,6 +458,15 @@ class Sessions(unittest.TestCase):
             with self.assertRaises(kette.NotFound):
                 other.load(path.with_name("none"))
 
+    def test_sessions_share_what_they_begin_with(self):
+        ids = PROMPT["ids"] * 4
+        for size, expected in ((None, 64), (1 << 20, 64), (0, 0)):
+            with kette.Model(TINY, threads=1, exact=True, prefix_cache_bytes=size) as model:
+                first, second = model.session(), model.session()
+                want = [e.token for e in first.generate(ids, max_tokens=4, temperature=0)]
+                self.assertEqual([e.token for e in second.generate(ids, max_tokens=4, temperature=0)], want)
+                self.assertEqual(second.metrics["cached_tokens"], expected)
+
     def test_sessions_are_freed_at_once(self):
         gc.collect()
         gc.disable()

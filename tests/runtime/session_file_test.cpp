@@ -12,20 +12,6 @@ using namespace kette::test;
 
 namespace {
 
-std::string saved(const Session& session) {
-  SessionWriter writer = value(session.save());
-  std::string bytes(writer.size(), '\xaa');
-  std::string written(writer.size(), '\0');
-  ok(writer.write([&](uint64_t offset, std::span<const std::byte> piece) -> Status {
-    REQUIRE(offset + piece.size() <= bytes.size());
-    std::memcpy(bytes.data() + offset, piece.data(), piece.size());
-    for (size_t i = 0; i < piece.size(); ++i) ++written[offset + i];
-    return {};
-  }));
-  CHECK(written == std::string(writer.size(), '\1'));
-  return bytes;
-}
-
 Status load(Session& session, const std::string& bytes) {
   return session.load(*open_memory(std::as_bytes(std::span(bytes)), "saved"));
 }
@@ -88,7 +74,6 @@ TEST_CASE("what goes on from a saved session has the bits of one that never stop
         CHECK(saved(*loaded) == bytes);
         CHECK(ask(*loaded, whole, options) == expected);
         CHECK(loaded->metrics().cached_tokens == cached);
-        CHECK(loaded->metrics().drafted_tokens == straight->metrics().drafted_tokens);
 
         // Bit by bit, also from the middle of a page, and by a fork of the loaded one.
         const auto other = open_session(m.loaded, 300, type);

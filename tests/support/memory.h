@@ -53,9 +53,11 @@ inline Metered open_metered(const std::string& path, OpenOptions open, uint32_t 
   return out;
 }
 
+// Sessions that take nothing from each other.
 inline Metered open_metered(const std::string& path, nn::Mode mode, uint32_t n_threads = 2) {
   OpenOptions open;
   open.mode = mode;
+  open.prefix_cache = false;
   return open_metered(path, open, n_threads);
 }
 
@@ -102,6 +104,21 @@ Ids finish_answer(Session& session, uint32_t budget_us, const F& between) {
 inline Ids ask(Session& session, const Ids& prompt, GenerateOptions options, uint32_t budget_us = 0) {
   ok(session.begin(prompt, std::move(options)));
   return finish_answer(session, budget_us, [] {});
+}
+
+// What session.save() writes; each byte once.
+inline std::string saved(const Session& session) {
+  SessionWriter writer = value(session.save());
+  std::string bytes(writer.size(), '\xaa');
+  std::string written(writer.size(), '\0');
+  ok(writer.write([&](uint64_t offset, std::span<const std::byte> piece) -> Status {
+    if (offset + piece.size() > bytes.size()) throw std::runtime_error("written behind the end");
+    std::memcpy(bytes.data() + offset, piece.data(), piece.size());
+    for (size_t i = 0; i < piece.size(); ++i) ++written[offset + i];
+    return {};
+  }));
+  if (written != std::string(writer.size(), '\1')) throw std::runtime_error("bytes not written once");
+  return bytes;
 }
 
 }  // namespace kette::test

@@ -10,7 +10,7 @@ from ._errors import Forked, Misuse, error_of
 
 OK, MORE, DONE = 0, 1, 2
 RUNTIME_NO_THREADS = 1
-MODEL_VOCAB_ONLY, MODEL_EXACT, MODEL_DETERMINISTIC = 2, 4, 8
+MODEL_VOCAB_ONLY, MODEL_EXACT, MODEL_DETERMINISTIC, MODEL_NO_PREFIX_CACHE = 2, 4, 8, 16
 TOKENIZE_ADD_SPECIAL, TOKENIZE_PARSE_SPECIAL = 1, 2
 DETOKENIZE_SKIP_SPECIAL = 1
 CHAT_NO_GENERATION_PROMPT = 1
@@ -71,6 +71,7 @@ class ModelParams(Sized):
         ("pack_dir", c.c_char_p),
         ("plan_context", c.c_uint32),
         ("reserved", c.c_uint32),
+        ("prefix_cache_bytes", c.c_uint64),
     ]
 
 

@@ -16,6 +16,7 @@ from ._library import (
     KV_TYPES,
     MODEL_DETERMINISTIC,
     MODEL_EXACT,
+    MODEL_NO_PREFIX_CACHE,
     MODEL_VOCAB_ONLY,
     POOLING,
     RUNTIME_NO_THREADS,
@@ -201,6 +202,8 @@ class Model(_Opened):
     pack_dir: an existing folder that keeps weights encoded for weight_type, so that the next opening maps them at once;
     info["pack"] says what became of it. memory_budget: bytes that the weights and a session of plan_context tokens (0:
     a session's default) may take; more is refused before anything is loaded.
+    prefix_cache_bytes: kept of ended sessions for those that begin with the same tokens; None is at most 64 MiB, 0 that
+    sessions take nothing from each other.
     """
 
     def __init__(
@@ -214,6 +217,7 @@ class Model(_Opened):
         memory_budget: int = 0,
         plan_context: int = 0,
         pack_dir: Optional[Path] = None,
+        prefix_cache_bytes: Optional[int] = None,
         max_isa: Optional[str] = None,
         progress: Optional[Callable[[int, int], Any]] = None,
     ):
@@ -225,6 +229,9 @@ class Model(_Opened):
         params.memory_budget = convert.integer("memory_budget", memory_budget, 0, 2**64 - 1)
         params.plan_context = convert.integer("plan_context", plan_context, 0, 2**32 - 1)
         params.pack_dir = convert.path(pack_dir) if pack_dir else None
+        if prefix_cache_bytes is not None:
+            params.prefix_cache_bytes = convert.integer("prefix_cache_bytes", prefix_cache_bytes, 0, 2**64 - 1)
+            params.flags |= 0 if prefix_cache_bytes else MODEL_NO_PREFIX_CACHE
         self._open(path, runtime, params, progress)
 
     @property

@@ -207,6 +207,7 @@ KETTE_API void kette_cancel_unref(kette_cancel* cancel);
                                         directory with one, that has no weights */
 #define KETTE_MODEL_EXACT 4u         /* float32 activations and KV cache: the reference's numbers, slowly */
 #define KETTE_MODEL_DETERMINISTIC 8u /* one order of accumulation however many tokens go in at once */
+#define KETTE_MODEL_NO_PREFIX_CACHE 16u /* sessions take nothing from each other, and nothing is kept of ended ones */
 typedef struct kette_model_params {
   uint32_t struct_size, flags;
   /* NULL or "as_stored": as stored. "q8_0", "q4_0" or "q4_k": matrices are encoded so while the model opens, the embedding and the
@@ -231,6 +232,10 @@ typedef struct kette_model_params {
   const char* pack_dir;
   uint32_t plan_context; /* tokens of the session that memory_budget and probe reckon with; 0: a session's default */
   uint32_t reserved;     /* 0 */
+  /* Sessions of a model that begin with the same tokens (and have the same kv_type) share what was evaluated of them, 64
+   * tokens at a time. So many bytes of it are kept after their sessions have ended, what was used last first; they count
+   * in memory_budget. 0: what memory_budget leaves, at most 64 MiB, of which plans know nothing. */
+  uint64_t prefix_cache_bytes;
 } kette_model_params;
 /* Open a model: a GGUF file (of a split one the first), or a directory with a Hugging Face checkpoint (config.json,
  * model.safetensors or model.safetensors.index.json, tokenizer.json), or one of those weight files. [T1 on runtime] */
@@ -245,7 +250,8 @@ KETTE_API kette_status kette_model_open_memory(kette_runtime* runtime, const voi
  * halves), and
  *   memory: memory_bytes that this process may use, context in tokens with its kv_bytes and scratch_bytes (an estimate
  *     from above), budget_bytes, and for each of weight_types (as_stored, q8_0, q4_0, q4_k and the one of `params`)
- *     weight_bytes, of them mapped_bytes and resident_bytes, bytes of all together, fits, within_budget
+ *     weight_bytes, of them mapped_bytes and resident_bytes, prefix_cache_bytes where asked for, bytes of all together,
+ *     fits, within_budget
  *   machine: can_run, as `params` would open it; architecture_supported, isa (ref: slow), threads; fits_in_memory (if
  *     not, mapped weights come from the disk again and again); reasons, why it cannot run
  * A GGUF of an architecture that Kette does not know is KETTE_E_UNSUPPORTED. */
@@ -255,7 +261,7 @@ KETTE_API void kette_model_ref(kette_model* model);
 KETTE_API void kette_model_unref(kette_model* model);
 /* JSON: architecture, name, parameters, vocab_size, context_length, hidden_size, num_hidden_layers, weight_bytes,
  * file_bytes, tensor_types, isa, mode, has_chat_template, bos_token_id, eos_token_ids; resident_weight_bytes that were
- * read or encoded into memory; memory as planned; with pack_dir also pack: state ("found", "written", "failed", or
+ * read or encoded into memory; prefix_cache_bytes at most, 0 without; memory as planned; with pack_dir also pack: state ("found", "written", "failed", or
  * "not_needed" where nothing is encoded), file, bytes, rejected (why a file that was there was not taken), problem (why
  * it failed). [T1] */
 KETTE_API kette_status kette_model_info(const kette_model* model, kette_buf** json, kette_error** err);
@@ -439,7 +445,7 @@ typedef struct kette_metrics {
   uint32_t struct_size, reserved;
   uint64_t prompt_tokens, cached_tokens, gen_tokens; /* of the generation under way or last ended */
   uint64_t ttft_us, prefill_us, decode_us;           /* from begin to the first token; in forwards */
-  uint64_t kv_bytes, weight_bytes, scratch_bytes;
+  uint64_t kv_bytes, weight_bytes, scratch_bytes; /* kv_bytes: of the pages held, also those that others hold too */
   /* Of that generation's kette_session_step calls with a budget: how many, the longest overrun of the budget, and the
    * longest stretch of work between two safe points. */
   uint64_t steps, step_overrun_max_us, quantum_max_us;
@@ -454,11 +460,13 @@ typedef int32_t (*kette_on_event)(void* user, const kette_event* event); /* not 
 /* KETTE_E_BUDGET: with the model's weights it would take more than the model's memory_budget. */
 KETTE_API kette_status kette_session_new(kette_model* model, const kette_session_params* params, kette_session** out,
                                          kette_error** err);
-/* A second session that continues from what this one holds; its generation, if any, is not taken along. */
+/* A second session that continues from what this one holds; its generation, if any, is not taken along. Costs next to
+ * nothing: both share what they hold, and who goes on first copies a stretch of 64 tokens at most. */
 KETTE_API kette_status kette_session_fork(const kette_session* session, kette_session** out, kette_error** err);
 KETTE_API void kette_session_free(kette_session* session);
-/* Start an answer. The prompt is the whole conversation: the longest prefix that the session already holds is not
- * evaluated again. Work happens in step or run. KETTE_E_CONTEXT_FULL: the prompt does not fit. KETTE_E_MISUSE: an answer
+/* Start an answer. The prompt is the whole conversation: the longest prefix that the session already holds, or that is
+ * known from other sessions of the model (whole stretches of 64 tokens), is not evaluated again. In fast mode its values
+ * may differ in rounding from those evaluated anew, in the others not. Work happens in step or run. KETTE_E_CONTEXT_FULL: the prompt does not fit. KETTE_E_MISUSE: an answer
  * is under way. A chat is of the session's own model. params and what it points to are copied. */
 KETTE_API kette_status kette_session_begin_chat(kette_session* session, const kette_chat* chat,
                                                 const kette_gen_params* params, kette_error** err);
