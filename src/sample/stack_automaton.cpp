@@ -1,6 +1,7 @@
 #include "sample/stack_automaton.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "sample/grammar_limits.h"
 
@@ -10,7 +11,7 @@ StackAutomaton::StackAutomaton(std::shared_ptr<const Grammar> grammar)
     : grammar_(std::move(grammar)), tables_(grammar_->tables()) {
   seen_round_.resize(tables_.states.size());
   seen_below_.resize(tables_.states.size());
-  const Node none{.first = 0, .count = 0, .row = nullptr, .depth = 0, .plain = 0, .same_hash = 0, .ends = false};
+  const Node none{.first = 0, .count = 0, .row = nullptr, .depth = 0, .plain = 0, .hash = 0, .ends = false};
   nodes_.push_back(none);
   nodes_.push_back(none);
   nodes_[kBottom].ends = true;
@@ -25,7 +26,7 @@ size_t StackAutomaton::bytes() const {
   constexpr size_t kMapEntry = 40;
   return nodes_.size() * sizeof(Node) + frames_.size() * sizeof(Frame) +
          rows_.size() * kRowsAtOnce * tables_.representatives.size() * sizeof(uint32_t) +
-         (by_hash_.size() + united_.size()) * kMapEntry;
+         by_hash_.size() * sizeof(uint32_t) + united_.size() * kMapEntry;
 }
 
 uint32_t StackAutomaton::fail(Status status) {
@@ -167,23 +168,38 @@ uint32_t StackAutomaton::push(uint32_t state, uint32_t below) {
   return intern({&frame, 1}, false, 0);
 }
 
+// For one more node.
+void StackAutomaton::make_room() {
+  if (by_hash_.size() > 2 * nodes_.size()) return;
+  std::vector<uint32_t> larger(std::max<size_t>(1024, 4 * std::bit_ceil(nodes_.size())));
+  for (uint32_t n = kBottom + 1; n < nodes_.size(); ++n) {
+    size_t place = nodes_[n].hash & (larger.size() - 1);
+    while (larger[place] != 0) place = (place + 1) & (larger.size() - 1);
+    larger[place] = n;
+  }
+  by_hash_ = std::move(larger);
+}
+
 uint32_t StackAutomaton::intern(std::span<const Frame> frames, bool ends, uint32_t plain) {
   if (frames.empty()) return ends ? kBottom : kDead;
-  uint64_t hash = ends ? 1 : 0;
+  uint64_t mixed = ends ? 1 : 0;
   uint32_t depth = 0;
   for (const Frame& f : frames) {
-    hash = (hash ^ (uint64_t{f.state} << 32 | f.below)) * 0x9e3779b97f4a7c15u;
-    hash ^= hash >> 31;
+    mixed = (mixed ^ (uint64_t{f.state} << 32 | f.below)) * 0x9e3779b97f4a7c15u;
+    mixed ^= mixed >> 31;
     depth = std::max(depth, nodes_[f.below].depth + 1);
   }
-  const auto found = by_hash_.find(hash);
-  const uint32_t first_same = found == by_hash_.end() ? 0 : found->second;
-  for (uint32_t n = first_same; n != 0; n = nodes_[n].same_hash)
-    if (nodes_[n].ends == ends &&
-        std::ranges::equal(frames, std::span(frames_).subspan(nodes_[n].first, nodes_[n].count))) {
-      nodes_[n].plain = std::max(nodes_[n].plain, plain);
-      return n;
-    }
+  const auto hash = static_cast<uint32_t>(mixed);
+  make_room();
+  size_t place = hash & (by_hash_.size() - 1);
+  for (; by_hash_[place] != 0; place = (place + 1) & (by_hash_.size() - 1)) {
+    Node& known = nodes_[by_hash_[place]];
+    if (known.hash != hash || known.ends != ends ||
+        !std::ranges::equal(frames, std::span(frames_).subspan(known.first, known.count)))
+      continue;
+    known.plain = std::max(known.plain, plain);
+    return by_hash_[place];
+  }
   if (depth > grammar_limits::kStackDepth)
     return fail(error(Code::kBudget, "grammar: rules nested more than {} deep", grammar_limits::kStackDepth));
   if (bytes() > grammar_limits::kAutomatonBytes)
@@ -196,9 +212,9 @@ uint32_t StackAutomaton::intern(std::span<const Frame> frames, bool ends, uint32
                     .row = nullptr,
                     .depth = depth,
                     .plain = plain,
-                    .same_hash = first_same,
+                    .hash = hash,
                     .ends = ends});
-  by_hash_[hash] = id;
+  by_hash_[place] = id;
   return id;
 }
 

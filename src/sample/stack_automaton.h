@@ -60,7 +60,7 @@ class StackAutomaton {
     uint32_t* row;          // [classes] the states after each byte; nullptr: none is known
     uint32_t depth;
     uint32_t plain;
-    uint32_t same_hash;  // another node; 0: none
+    uint32_t hash;
     bool ends;
   };
   struct Pending {
@@ -71,6 +71,7 @@ class StackAutomaton {
   uint32_t find_step(uint32_t state, uint8_t byte_class);
   uint32_t close();
   void add(uint32_t state, uint32_t below);
+  void make_room();
   uint32_t intern(std::span<const Frame> frames, bool ends, uint32_t plain);
   uint32_t push(uint32_t state, uint32_t below);
   uint32_t unite(uint32_t a, uint32_t b, size_t nesting);
@@ -83,7 +84,7 @@ class StackAutomaton {
   std::vector<Frame> frames_;
   std::vector<std::unique_ptr<uint32_t[]>> rows_;  // kRowsAtOnce each; they never move
   size_t rows_left_ = 0;                           // in the last
-  std::unordered_map<uint64_t, uint32_t> by_hash_;
+  std::vector<uint32_t> by_hash_;  // nodes, each at its hash or behind; 0: none. A power of two, at most half full
   std::unordered_map<uint64_t, uint32_t> united_;
   size_t steps_left_ = 0;
   Status failure_;
