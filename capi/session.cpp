@@ -33,6 +33,7 @@ Result<Sampling> read_sampling(const kette_sampling* given, const LoadedModel& m
 Result<GenerateOptions> read_generate(const kette_gen_params* given, const Session& session) {
   KETTE_ASSIGN(const kette_gen_params p, read_struct(given, "kette_gen_params"));
   KETTE_TRY(require_flags(p.flags, 2 * KETTE_GENERATE_DROP_OLDEST - 1, "kette_gen_params.flags"));
+  if (p.reserved != 0) return error(Code::kInvalidArgument, "kette_gen_params.reserved: {}, expected 0", p.reserved);
   const auto has = [&](uint32_t flag) { return (p.flags & flag) != 0; };
   GenerateOptions out;
   out.max_tokens = p.max_tokens;

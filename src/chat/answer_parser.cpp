@@ -132,13 +132,13 @@ void AnswerParser::finish(std::vector<AnswerPiece>& out) {
 
 bool AnswerParser::in_thought() const { return impl_->in_thought(); }
 
-bool AnswerParser::turns(std::string_view bytes) const {
-  if (impl_->state == Impl::State::kAnswer) return false;
+AnswerParser::Turn AnswerParser::turn(std::string_view bytes) const {
+  if (impl_->state == Impl::State::kAnswer) return {};
   Impl trial(*impl_);
   std::vector<AnswerPiece> pieces;
   AnswerSink sink(pieces);
   trial.push(bytes, false, sink);
-  return trial.in_thought() != impl_->in_thought();
+  return {trial.in_thought() != impl_->in_thought(), trial.state == Impl::State::kAnswer};
 }
 
 }  // namespace kette

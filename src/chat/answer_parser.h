@@ -41,8 +41,11 @@ class AnswerParser {
   void finish(std::vector<AnswerPiece>& out);
 
   bool in_thought() const;  // so far: a thought is open
-  // Would these bytes open or close one?
-  bool turns(std::string_view bytes) const;
+  // Would these bytes open or close one? And would there be text behind it?
+  struct Turn {
+    bool turns = false, leaves_text = false;
+  };
+  Turn turn(std::string_view bytes) const;
 
  private:
   struct Impl;

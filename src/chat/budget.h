@@ -24,6 +24,7 @@ inline constexpr int64_t kMaxRange = 100000;  // jinja2.sandbox.MAX_RANGE
 
 class Budget {
  public:
+  explicit Budget(int64_t steps = kMaxSteps) : steps_(static_cast<uint64_t>(steps)), steps_left_(steps_) {}
   bool ok() const { return status_.ok(); }
   Status take_status() { return std::move(status_); }
 
@@ -40,7 +41,7 @@ class Budget {
   void spend(uint64_t steps) {
     if (steps > steps_left_) {
       steps_left_ = 0;
-      fail(Code::kBudget, "the template takes more than {} steps", kMaxSteps);
+      fail(Code::kBudget, "the template takes more than {} steps", steps_);
     } else {
       steps_left_ -= steps;
     }
@@ -57,7 +58,7 @@ class Budget {
   void release(size_t bytes) { used_ -= bytes; }
 
  private:
-  uint64_t steps_left_ = kMaxSteps;
+  uint64_t steps_, steps_left_;
   size_t used_ = 0;
   Status status_;
 };

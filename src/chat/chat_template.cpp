@@ -59,7 +59,7 @@ Result<RenderedChat> ChatTemplate::render(const ChatRequest& request) const {
     return error(Code::kInvalidArgument, "now: expected YYYY-MM-DDTHH:MM:SS");
   if (!jinja::valid_utf8(request.bos_token) || !jinja::valid_utf8(request.eos_token))
     return error(Code::kInvalidArgument, "bos or eos token: not valid UTF-8");
-  jinja::Runtime runtime{{}, impl_->program, request.now_iso, {}};
+  jinja::Runtime runtime{jinja::Budget(request.max_steps), impl_->program, request.now_iso, {}};
   jinja::Interpreter interpreter(runtime);
   define_variables(runtime.budget, request, interpreter);
   if (!runtime.budget.ok()) return runtime.budget.take_status().within("chat template");

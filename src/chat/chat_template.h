@@ -20,6 +20,7 @@ struct ChatRequest {
   std::string_view now_iso;               // "2026-01-02T03:04:05": what strftime_now sees; empty: it is undefined
   std::string_view bos_token, eos_token;  // spellings, visible to the template
   bool add_generation_prompt = true;
+  int64_t max_steps = 5'000'000;  // of the interpreter; more is kBudget
 };
 
 // A rendered prompt that knows which bytes came from the template's literals.

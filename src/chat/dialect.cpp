@@ -22,6 +22,9 @@ const char* const kTools =
 Json user() { return {{"role", "user"}, {"content", kQuestion}}; }
 Json assistant(std::string_view content) { return {{"role", "assistant"}, {"content", content}}; }
 
+// Of one probe; the models' templates take hundreds. A model is opened by whoever, and asks some 25 times.
+constexpr int64_t kSteps = 200'000;
+
 class Prober {
  public:
   Prober(const ChatTemplate& chat_template, std::string_view bos, std::string_view eos)
@@ -40,6 +43,7 @@ class Prober {
     request.bos_token = bos_;
     request.eos_token = eos_;
     request.add_generation_prompt = prompt;
+    request.max_steps = kSteps;
     auto rendered = template_.render(request);
     if (rendered.ok()) return std::move(*rendered);
     exhausted_ = rendered.status().code() == Code::kBudget;

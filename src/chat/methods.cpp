@@ -28,7 +28,7 @@ Value find(Runtime& rt, const Value& self, const Value& part, bool last) {
   const std::string_view text = self.view();
   const std::string_view wanted = text_argument(rt, part).view();
   rt.budget.spend(text.size() / 16);
-  const size_t found = last ? text.rfind(wanted) : text.find(wanted);
+  const size_t found = last ? find_last(rt.budget, text, wanted) : find_text(text, wanted);
   return Value::integer(found == text.npos ? -1 : count_code_points(text.substr(0, found)));
 }
 
@@ -38,7 +38,7 @@ int64_t count(Runtime& rt, const Value& self, const Value& part) {
   rt.budget.spend(text.size() / 16);
   if (wanted.empty()) return count_code_points(text) + 1;
   int64_t n = 0;
-  for (size_t i = text.find(wanted); i != text.npos; i = text.find(wanted, i + wanted.size())) ++n;
+  for (size_t i = find_text(text, wanted); i != text.npos; i = find_text(text, wanted, i + wanted.size())) ++n;
   return n;
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "chat/python_text.h"
+#include "chat/text_operations.h"
 
 namespace kette::jinja {
 namespace {
@@ -250,7 +251,7 @@ bool contains(Runtime& rt, const Value& container, const Value& x) {
         return false;
       }
       rt.budget.spend(container.text().size() / 16);
-      return container.view().find(x.view()) != std::string_view::npos;
+      return find_text(container.view(), x.view()) != std::string_view::npos;
     case Kind::kDict:
       rt.budget.spend(container.dict().sorted.empty() || x.is(Kind::kString) ? 1 : container.dict().entries.size());
       if ((x.is(Kind::kList) && x.list().flavour == Flavour::kList) || x.is(Kind::kDict))

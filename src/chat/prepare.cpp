@@ -57,6 +57,9 @@ Result<PreparedPrompt> prepare(const Dialect& dialect, ThinkingSetting setting, 
     if (on && begins && start == AnswerStart::kBeforeThought) append(prompt, thinking.opening());
     if (off && begins && start != AnswerStart::kAfterThought) append_empty_thought(prompt, thinking, start);
     if (setting != ThinkingSetting::kDefault) start = start_of(prompt, thinking);
+  } else if (off && start == AnswerStart::kInThought) {  // of this conversation the variable is not asked
+    append_empty_thought(prompt, thinking, start);
+    start = start_of(prompt, thinking);
   }
   return PreparedPrompt{std::move(prompt), start};
 }

@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "chat/python_text.h"
 
@@ -127,6 +128,18 @@ Value strip(Runtime& rt, const Text& text, const Value& characters, bool left, b
   return substring(rt, text, begin, std::max(begin, end));
 }
 
+// The library's own search compares the part anew at each place.
+size_t find_text(std::string_view text, std::string_view part, size_t from) {
+  if (part.empty() || from > text.size()) return from <= text.size() ? from : std::string_view::npos;
+  const void* found = memmem(text.data() + from, text.size() - from, part.data(), part.size());
+  return found == nullptr ? std::string_view::npos : static_cast<size_t>(static_cast<const char*>(found) - text.data());
+}
+
+size_t find_last(Budget& budget, std::string_view text, std::string_view part, size_t from) {
+  budget.spend(text.size() / 16 * (part.size() / 64));
+  return budget.ok() ? text.rfind(part, from) : std::string_view::npos;
+}
+
 Value replace(Runtime& rt, const Text& text, const Text& from, const Text& to, int64_t count) {
   const std::string_view bytes = text.view();
   rt.budget.spend(bytes.size() / 16);
@@ -141,7 +154,7 @@ Value replace(Runtime& rt, const Text& text, const Text& from, const Text& to, i
     }
   } else {
     for (; count != 0 && rt.budget.ok(); --count) {
-      const size_t found = bytes.find(from.view(), kept);
+      const size_t found = find_text(bytes, from.view(), kept);
       if (found == bytes.npos) break;
       out.append(text, kept, found);
       out.append(to);
@@ -164,12 +177,12 @@ Value split(Runtime& rt, const Text& text, const Value& separator, int64_t limit
   size_t end = bytes.size();
   for (; limit != 0 && rt.budget.ok(); --limit) {
     if (from_right) {
-      const size_t found = end < mark.size() ? bytes.npos : bytes.rfind(mark, end - mark.size());
+      const size_t found = end < mark.size() ? bytes.npos : find_last(rt.budget, bytes.substr(0, end), mark);
       if (found == bytes.npos) break;
       parts.push_back(substring(rt, text, found + mark.size(), end));
       end = found;
     } else {
-      const size_t found = bytes.find(mark, begin);
+      const size_t found = find_text(bytes, mark, begin);
       if (found == bytes.npos) break;
       parts.push_back(substring(rt, text, begin, found));
       begin = found + mark.size();

@@ -7,6 +7,10 @@ namespace kette::jinja {
 
 enum class Case { kUpper, kLower, kCapitalize, kTitle, kJinjaTitle };
 
+// Where `part` stands in `text`, in time linear in both; npos: nowhere. The last place costs steps for long parts.
+size_t find_text(std::string_view text, std::string_view part, size_t from = 0);
+size_t find_last(Budget& budget, std::string_view text, std::string_view part, size_t from = std::string_view::npos);
+
 Value change_case(Runtime& rt, const Text& text, Case to);
 Value strip(Runtime& rt, const Text& text, const Value& characters, bool left, bool right);     // none: white space
 Value replace(Runtime& rt, const Text& text, const Text& from, const Text& to, int64_t count);  // count < 0: all

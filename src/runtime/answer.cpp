@@ -29,6 +29,14 @@ Result<Answer> Answer::make(const LoadedModel& loaded, GenerateOptions options, 
   if ((options.thinking_budget > 0 || options.thinking_minimum > 0) && !thinks)
     return error(Code::kUnsupported, "reasoning limits: {}",
                  format.dialect != nullptr ? "the model's chat template has no thinking" : "the prompt is not a chat");
+  if (options.constrain_thought && (options.thinking_budget > 0 || format.call))
+    return error(Code::kInvalidArgument, "{}: cannot be kept where the grammar holds for the thought too",
+                 format.call ? "a required tool call" : "reasoning_max_tokens");
+  // What is put in to close a thought is not of the grammar.
+  if (options.constrain_thought) options.close_loops = false;
+  if (thinks && options.thinking_close.find(format.dialect->thinking.close) != std::string::npos)
+    return error(Code::kInvalidArgument, "reasoning_close has the closing tag {} in it",
+                 format.dialect->thinking.close);
   if (options.thinking_budget > 0 && options.thinking_minimum > options.thinking_budget)
     return error(Code::kInvalidArgument, "reasoning_min_tokens: {}, expected at most reasoning_max_tokens, {}",
                  options.thinking_minimum, options.thinking_budget);
@@ -74,17 +82,24 @@ std::string_view Answer::shown(Token token) const {
   return parser_ && format_.dialect->is_marker(bytes, format_.tools) ? bytes : std::string_view();
 }
 
-// Would the token end a thought that has to go on, or begin one that must not be?
+// Would the token end a thought that has to go on, or begin one that must not be? Would it get round a grammar that waits
+// for the thought's end?
 bool Answer::forbidden(Token token) const {
-  const bool thinking = in_thought();
+  const bool thinking = in_thought(), waits = thinking && matcher_ && !options_.constrain_thought;
   const bool must_go_on = thinking && !watch_.may_close();
   const bool must_not_begin = !thinking && parser_ && options_.thinking == ThinkingSetting::kOff;
-  if (must_go_on && is_end(token)) return true;
-  return (must_go_on || must_not_begin) && parser_->turns(shown(token));
+  if ((must_go_on || waits || generated_ < options_.thinking_minimum) && is_end(token)) return true;
+  if (waits && parser_->turn(shown(token)).leaves_text) return true;
+  return (must_go_on || must_not_begin) && parser_->turn(shown(token)).turns;
 }
 
 Result<Token> Answer::choose(std::span<float> logits) {
   if (options_.logprobs) note_likeliest(logits);
+  if (options_.thinking_minimum > 0 && may_think() && !options_.constrain_thought) {  // else it might not think at all
+    if (options_.logprobs)
+      chosen_logprob_ = static_cast<float>(double{logits[static_cast<size_t>(opening_)]} - log_sum_);
+    return opening_;
+  }
   if (constrained()) KETTE_TRY(mask(logits));
   bool left_out = false;
   for (;;) {
@@ -170,6 +185,18 @@ Finish Answer::take_forced(Token token, std::vector<Event>& events) {
   return options_.max_tokens > 0 && generated_ >= options_.max_tokens ? Finish::kLength : Finish::kNone;
 }
 
+// Do the token's bytes end inside a character?
+bool Answer::in_character(Token token) const {
+  if (!options_.raw_bytes) return thought_.open();
+  const std::string_view bytes = shown(token);
+  size_t at = bytes.size();
+  while (at > 0 && bytes.size() - at < 3 && (static_cast<uint8_t>(bytes[at - 1]) & 0xc0) == 0x80) --at;
+  if (at == 0) return !bytes.empty() && (static_cast<uint8_t>(bytes[0]) & 0xc0) == 0x80;
+  const auto lead = static_cast<uint8_t>(bytes[at - 1]);
+  const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+  return bytes.size() - (at - 1) < length;
+}
+
 // Counts a thought's tokens, and closes one that has gone on for long enough.
 void Answer::watch(bool was_in_thought, Token token) {
   if (!was_in_thought) return;
@@ -180,7 +207,8 @@ void Answer::watch(bool was_in_thought, Token token) {
     return;
   }
   const auto verdict = watch_.push(token);
-  if (verdict == ThinkingWatch::Verdict::kNone || thought_.open()) return;  // never inside a character
+  // Not inside a character, unless the model never ends it.
+  if (verdict == ThinkingWatch::Verdict::kNone || (in_character(token) && put_off_++ < 3)) return;
   closing_why_ = verdict == ThinkingWatch::Verdict::kBudget ? ThoughtEnd::kBudget : ThoughtEnd::kLoop;
   forced_ = closing_;
 }

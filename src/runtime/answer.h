@@ -30,7 +30,8 @@ class Answer {
   // The rest of the events, the last of which is kDone.
   void finish(Finish reason, std::vector<Event>& events);
 
-  const AnswerMessage& message() const { return message_; }
+  const AnswerMessage& message() const& { return message_; }
+  AnswerMessage message() && { return std::move(message_); }
   uint32_t generated() const { return generated_; }
   uint32_t thought_tokens() const { return thought_tokens_; }
   ThoughtEnd thought_end() const { return thought_end_; }
@@ -49,6 +50,7 @@ class Answer {
   void show_piece(const AnswerPiece& piece, std::vector<Event>& events);
   void close_kind(std::vector<Event>& events);
   void add(Event::Kind kind, std::string text, std::vector<Event>& events);
+  bool in_character(Token token) const;
   void watch(bool was_in_thought, Token token);
 
   const LoadedModel* loaded_;
@@ -67,6 +69,7 @@ class Answer {
   std::vector<Token> closing_, separator_, forced_;
   ThoughtEnd closing_why_ = ThoughtEnd::kNone, thought_end_ = ThoughtEnd::kNone;
   uint32_t generated_ = 0, thought_tokens_ = 0;
+  uint32_t put_off_ = 0;  // tokens by which the closing of a thought has been put off, to end a character
   AnswerMessage message_;
   double log_sum_ = 0;  // of e^logit, of the logits chosen from last
   std::vector<Logprob> likeliest_;

@@ -48,9 +48,10 @@ std::string message_json(const AnswerMessage& message, const Dialect& dialect) {
   const ToolHistory& history = dialect.tool_history;
   if (message.text.empty() && !history.content_empty && history.content_null) out["content"] = nullptr;
   for (const AnswerMessage::Call& call : message.calls) {
-    Json arguments = call.arguments;
-    if (history.arguments_as_object && !history.arguments_as_text && depth_of(call.arguments) <= kMostDepth)
-      if (Json parsed = Json::parse(call.arguments, nullptr, false); parsed.is_object()) arguments = std::move(parsed);
+    Json arguments = call.arguments.empty() ? "{}" : call.arguments;  // a call without any
+    if (history.arguments_as_object && !history.arguments_as_text && depth_of(call.arguments) <= kMostDepth - 8)
+      if (Json parsed = Json::parse(arguments.get<std::string>(), nullptr, false); parsed.is_object())
+        arguments = std::move(parsed);
     out["tool_calls"].push_back({{"id", fmt::format("call_{}", &call - message.calls.data())},
                                  {"type", "function"},
                                  {"function", {{"name", call.name}, {"arguments", std::move(arguments)}}}});
@@ -136,10 +137,17 @@ Result<PreparedChat> ChatPrompt::prepare(const GenerateOptions& options, size_t 
   if (options.tool_choice == ToolChoice::kRequired) {
     KETTE_ASSIGN(out.format.call, call_constraint(options));
   }
-  std::vector<const Message*> messages;
-  for (const Message& m : messages_) messages.push_back(&m);
+  // Which messages may go: up to the beginning of a turn, but not the last.
+  const auto is_system = [](const Message& m) { return m.role == "system" || m.role == "developer"; };
+  const size_t first = static_cast<size_t>(std::ranges::find_if_not(messages_, is_system) - messages_.begin());
+  std::vector<size_t> ends{first};
+  for (size_t i = first + 1; options.drop_oldest && i < messages_.size(); ++i)
+    if (messages_[i].role == "user") ends.push_back(i);
   const size_t room = options.max_tokens > 0 ? options.max_tokens : capacity / 4;
-  for (;;) {
+  const auto prompt_without = [&](size_t turns) -> Status {
+    std::vector<const Message*> messages;
+    for (size_t i = 0; i < messages_.size(); ++i)
+      if (i < first || i >= ends[turns]) messages.push_back(&messages_[i]);
     const RenderWith render_with = [&](std::string_view more) -> Result<RenderedChat> {
       if (more.empty() || variables_.empty()) return render(messages, more.empty() ? variables_ : more, true);
       Json variables = Json::parse(variables_);
@@ -149,16 +157,21 @@ Result<PreparedChat> ChatPrompt::prepare(const GenerateOptions& options, size_t 
     KETTE_ASSIGN(const PreparedPrompt prepared, ::kette::prepare(dialect, options.thinking, render_with));
     out.format.start = prepared.start;
     KETTE_ASSIGN(out.prompt, tokenizer->encode(prepared.prompt.spans(), false));
-    if (!options.drop_oldest || (out.prompt.size() <= capacity && room <= capacity - out.prompt.size())) return out;
-    const auto is_user = [](const Message* m) { return m->role == "user"; };
-    const auto first =
-        std::ranges::find_if(messages, [](const Message* m) { return m->role != "system" && m->role != "developer"; });
-    if (first == messages.end()) return out;
-    const auto next = std::find_if(first + 1, messages.end(), is_user);
-    if (next == messages.end()) return out;  // the last turn: nothing more can go
-    out.dropped_messages += static_cast<uint32_t>(next - first);
-    messages.erase(first, next);
+    out.dropped_messages = static_cast<uint32_t>(ends[turns] - first);
+    return {};
+  };
+  const auto fits = [&] { return out.prompt.size() <= capacity && room <= capacity - out.prompt.size(); };
+  KETTE_TRY(prompt_without(0));
+  if (!options.drop_oldest || fits()) return out;
+  // The fewest turns that have to go; all but the last if even that does not help.
+  size_t low = 1, high = ends.size() - 1;
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    KETTE_TRY(prompt_without(middle));
+    fits() ? high = middle : low = middle + 1;
   }
+  KETTE_TRY(prompt_without(std::min(low, ends.size() - 1)));
+  return out;
 }
 
 Result<std::shared_ptr<const Constraint>> ChatPrompt::call_constraint(const GenerateOptions& options) const {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "runtime/runtime.h"
 #include "chat/dialect.h"
+#include "runtime/runtime.h"
 #include "sample/grammar_matcher.h"
 #include "sample/sampler.h"
 #include "text/tokenizer.h"

@@ -109,7 +109,8 @@ Sampling read_sampling(const Config& generation) {
   take("top_p", out.top_p);
   take("min_p", out.min_p);
   take("repetition_penalty", out.repetition_penalty);
-  if (const auto value = generation.integer("top_k", 0, INT32_MAX); value.ok()) out.top_k = static_cast<int32_t>(*value);
+  if (const auto value = generation.integer("top_k", 0, INT32_MAX); value.ok())
+    out.top_k = static_cast<int32_t>(*value);
   if (const auto value = generation.boolean("do_sample"); value.ok() && !*value) out.temperature = 0;
   return validate(out, INT32_MAX).ok() ? out : Sampling{};
 }

@@ -187,7 +187,7 @@ Result<bool> Session::work(std::optional<Clock::time_point> deadline) {
     (work_->answer.generated() == 0 ? metrics_.prefill_us : metrics_.decode_us) += microseconds(Clock::now() - start);
     if (!done.ok()) {
       if (done.status().code() != Code::kCancelled) {
-        work_.reset();
+        end_work();
         return std::move(done).status();
       }
       finish(Finish::kCancelled);
@@ -200,13 +200,13 @@ Result<bool> Session::work(std::optional<Clock::time_point> deadline) {
       return true;
     }
     struct EndUnlessChosen {  // an error or exception would leave the sampler ahead of the tokens
-      std::optional<Work>* work;
+      Session* session;
       ~EndUnlessChosen() {
-        if (work != nullptr) work->reset();
+        if (session != nullptr) session->end_work();
       }
-    } unless_chosen{&work_};
+    } unless_chosen{this};
     KETTE_TRY(choose());
-    unless_chosen.work = nullptr;
+    unless_chosen.session = nullptr;
     if (work_ && (!deadline || Clock::now() >= *deadline)) return false;
   }
   return true;
@@ -303,6 +303,7 @@ bool Session::goes_on(Finish end, size_t ahead) {
   const Answer& answer = work_->answer;
   metrics_.gen_tokens = answer.generated();
   metrics_.reasoning_tokens = answer.thought_tokens();
+  metrics_.thought_end = answer.thought_end();
   if (answer.generated() == 1) metrics_.ttft_us = microseconds(Clock::now() - work_->began);
   if (end == Finish::kNone && length() + ahead >= capacity()) end = Finish::kContextFull;
   if (end != Finish::kNone) finish(end);
@@ -367,7 +368,11 @@ Result<bool> Session::look_ahead(std::optional<Clock::time_point> deadline) {
 void Session::finish(Finish reason) {
   work_->answer.finish(reason, events_);
   metrics_.thought_end = work_->answer.thought_end();
-  message_ = work_->answer.message();
+  end_work();
+}
+
+void Session::end_work() noexcept {
+  if (work_) message_ = std::move(work_->answer).message();
   work_.reset();
 }
 

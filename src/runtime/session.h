@@ -67,9 +67,10 @@ class Session {
   std::optional<Event> poll();
   // End the answer where it is.
   void stop() {
-    if (work_) message_ = work_->answer.message();
-    work_.reset();
+    end_work();
     forward_.drop();
+    events_.clear();
+    next_event_ = 0;
   }
   // What the answer under way, or that ended last, has come to.
   const AnswerMessage& message() const { return work_ ? work_->answer.message() : message_; }
@@ -125,6 +126,8 @@ class Session {
   // The module's keys and values stand for positions before n - 1 at most: each is made with the token that follows.
   void keep_ahead(size_t n) { ahead_length_ = std::min(ahead_length_, n > 0 ? n - 1 : 0); }
   void finish(Finish reason);
+  // What the answer came to stays; its end is not told.
+  void end_work() noexcept;
 
   std::shared_ptr<const LoadedModel> loaded_;
   nn::KvCache kv_;

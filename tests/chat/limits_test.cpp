@@ -1,6 +1,8 @@
 // What a template may spend, and how it is told: the limit, the line and the code.
 #include <doctest/doctest.h>
 
+#include <chrono>
+
 #include "chat/budget.h"
 #include "chat/chat_template.h"
 
@@ -40,6 +42,19 @@ TEST_CASE("a template without end is stopped at its line") {
         "template line 3: range is longer than 100000");
   CHECK(refusal("\n{% macro m(x) %}{{ m(x) }}{% endmacro %}\n{{ m(1) }}", Code::kBudget) ==
         "template line 2: macros call each other deeper than 128");
+}
+
+TEST_CASE("looking for a text takes time for each of its bytes once") {
+  const std::string source =
+      "{% set ns = namespace(s='a') %}{% for i in range(20) %}{% set ns.s = ns.s + ns.s %}{% endfor %}"
+      "{% set s = ns.s + ns.s %}{% set n = ns.s + 'b' %}";
+  const auto began = std::chrono::steady_clock::now();
+  for (const std::string question : {"n in s", "s.find(n) == 0", "s.count(n) == 1", "s.split(n) | length == 2"})
+    CHECK(refusal(source + "{{ 1 if " + question + " else 22 }}", Code::kOk) == "rendered 2 bytes");
+  CHECK(refusal(source + "\n{{ s.rfind(n) }}", Code::kBudget) ==
+        "template line 2: the template takes more than 5000000 steps");
+  CHECK(std::chrono::steady_clock::now() - began <
+        std::chrono::seconds(20));  // many minutes, were it each byte with each
 }
 
 TEST_CASE("output and memory are bounded") {

@@ -190,14 +190,11 @@ TEST_CASE("until the least number of tokens neither the thought nor the answer e
 
 TEST_CASE("a thought that runs in circles is closed") {
   Chat chat("deepseek_r1_distill");
-  std::string circles;
-  for (int i = 0; i < 100; ++i) circles += "abcdefghijklmnopqr\n";
-  GenerateOptions options = chat.script(Grammar::literal(circles));
+  GenerateOptions options;
   const Tokenizer& tokenizer = *value(chat.loaded->tokenizer());
-  for (Token t = 0; t < 288; ++t)  // letter by letter
-    if (tokenizer.bytes_of(t).size() == 1) options.sampling.logit_bias.emplace_back(t, 1000.0f);
-  options.sampling.temperature = 0;
-  options.max_tokens = 2000;
+  for (Token t = 0; t < 288; ++t)
+    if (tokenizer.bytes_of(t) == "a") options.sampling.logit_bias.emplace_back(t, 1000.0f);
+  options.max_tokens = 1400;
   const Outcome out = chat.answer(options);
   CHECK(out.thought_end == ThoughtEnd::kLoop);
   options.close_loops = false;
@@ -249,6 +246,60 @@ TEST_CASE("a required call is one of the tools, with arguments as its schema say
     options.tool_name = "stove";
     CHECK(chat.prompt->prepare(options, 2048).status().code() == Code::kInvalidArgument);
   }
+}
+
+TEST_CASE("neither a grammar nor a limit is got round") {
+  Chat chat("deepseek_r1_distill");
+  const Token eos = chat.loaded->ends()[0];
+  GenerateOptions options;
+  options.max_tokens = 100;
+  SUBCASE("by an end token inside the thought") {
+    options.constraint = constraint(*chat.loaded, Grammar::from_regex("yes|no"));
+    options.thinking_budget = 9;
+    options.sampling.logit_bias = {{eos, 1000.0f}};
+    const Outcome out = chat.answer(options);
+    CHECK((out.text == "yes" || out.text == "no"));
+    CHECK(out.thought_end == ThoughtEnd::kBudget);
+  }
+  SUBCASE("by characters that are never ended") {
+    options.thinking_budget = 8;
+    const Tokenizer& tokenizer = *value(chat.loaded->tokenizer());
+    for (Token t = 0; t < 288; ++t)
+      if (tokenizer.bytes_of(t) == "\xe2") options.sampling.logit_bias.emplace_back(t, 1000.0f);
+    REQUIRE(options.sampling.logit_bias.size() == 1);
+    for (const bool raw : {false, true}) {
+      options.raw_bytes = raw;
+      CHECK(chat.answer(options).thought_end == ThoughtEnd::kBudget);
+    }
+  }
+  SUBCASE("by not thinking at all") {
+    Chat other("qwen3");
+    options.thinking_minimum = 12;
+    options.sampling.logit_bias = {{other.loaded->ends()[0], 1000.0f}};
+    other.answer(options);
+    CHECK(other.session->metrics().gen_tokens >= 12);
+  }
+  const auto refused = [&](const GenerateOptions& o) {
+    return chat.session->begin_chat(value(chat.prompt->prepare(o, 2048)), o).code() == Code::kInvalidArgument;
+  };
+  options = chat.script(Grammar::literal("x"));
+  options.thinking_budget = 5;
+  CHECK(refused(options));
+  options = {};
+  options.thinking_close = "so</think>";
+  CHECK(refused(options));
+}
+
+TEST_CASE("what an answer came to is there when it is stopped or fails") {
+  Chat chat("deepseek_r1_distill");
+  GenerateOptions options = chat.script(Grammar::literal("hm</think>some words"));
+  ok(chat.session->begin_chat(value(chat.prompt->prepare(options, 2048)), options));
+  while (chat.session->message().text.size() < 5) REQUIRE(!value(chat.session->step(0)));
+  CHECK(chat.session->metrics().thought_end == ThoughtEnd::kModel);
+  chat.session->stop();
+  CHECK(chat.session->message().thought == "hm");
+  CHECK(chat.session->message().text.starts_with("some "));
+  CHECK(!chat.session->poll());
 }
 
 TEST_CASE("log probabilities are those of the logits") {

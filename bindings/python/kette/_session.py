@@ -70,18 +70,20 @@ class Event:
     kind: "text", "reasoning", "tool_call" (text is the tool's name), "tool_arguments" (pieces of JSON), "tool_end", or
     "done" for an end that belongs to no token. Kinds other than text come in answers to chats. text: what it adds, whole
     characters; empty while a character, a tag or a stop string is open. token: its id, -1 where it brings what was held
-    back, or a further part of the token before. tool_index: which call of the answer, from 0. logprob and top_logprobs
+    back, or a further part of the token before. tool_index: which call of the answer, from 0; malformed: with "tool_end", its
+    arguments are not JSON. logprob and top_logprobs
     [(id, logprob)]: where they were asked for, natural logarithms by the model's logits alone. finish_reason: None, and in
     the last event of the answer "stop" (the model ended its turn), "stop_string", "length", "context_full" or "cancelled".
     """
 
-    __slots__ = ("kind", "text", "token", "tool_index", "logprob", "top_logprobs", "finish_reason")
+    __slots__ = ("kind", "text", "token", "tool_index", "malformed", "logprob", "top_logprobs", "finish_reason")
 
     def __init__(self, raw: CEvent):
         self.kind = EVENT_KINDS.get(raw.type, "unknown")
         self.text = c.string_at(raw.text, raw.text_len).decode("utf-8", "replace")
         self.token: int = raw.token
         self.tool_index: int = raw.tool_index
+        self.malformed = bool(raw.is_malformed)
         self.logprob: float = raw.logprob
         self.top_logprobs = [(raw.top[i].token, raw.top[i].logprob) for i in range(raw.n_top)]
         self.finish_reason: Optional[str] = None
@@ -262,9 +264,9 @@ class Answer:
             self._note(event)
             if event.finish_reason:
                 self.finish_reason = event.finish_reason
-                self._end(True)
+                self._end(self._answered or event.finish_reason == "stop")
             return event
-        self._end(True)
+        self._end(self._answered)
         return None
 
     def _note(self, event: Event) -> None:
@@ -277,6 +279,8 @@ class Answer:
             self.tool_calls.append({"name": event.text, "arguments": "", "malformed": False})
         elif event.kind == "tool_arguments":
             self.tool_calls[-1]["arguments"] += event.text
+        elif event.kind == "tool_end":
+            self.tool_calls[-1]["malformed"] = event.malformed
 
     def _poll(self) -> Optional[Event]:
         raw = self._raw
@@ -287,8 +291,6 @@ class Answer:
         if raw.type == EVENT_DONE:
             event.finish_reason = FINISH_REASONS.get(raw.finish_reason, "unknown")
             self.reasoning_end = REASONING_ENDS.get(raw.reasoning_end, "unknown")
-        if event.kind == "tool_end" and raw.is_malformed:
-            self.tool_calls[-1]["malformed"] = True
         return event
 
     def _end(self, came_to_something: bool) -> None:

@@ -348,7 +348,8 @@ typedef struct kette_sampling {
 #define KETTE_GENERATE_LOGPROBS 8u     /* events have logprob, and top with top_logprobs */
 #define KETTE_GENERATE_PROMPT_ONLY 16u /* evaluate the prompt and end (KETTE_FINISH_LENGTH) before a token is chosen: what
                                           forks and later answers then find evaluated */
-#define KETTE_GENERATE_CONSTRAIN_REASONING 32u /* the grammar holds from the answer's first token, not after thinking */
+#define KETTE_GENERATE_CONSTRAIN_REASONING 32u /* the grammar holds from the answer's first token, not after thinking; then
+                                                  nothing closes a thought but the model */
 #define KETTE_GENERATE_ALLOW_LOOPS 64u /* thinking that runs in circles is not closed */
 #define KETTE_GENERATE_DROP_OLDEST 128u /* begin_chat: while the prompt with room for max_tokens (0: a quarter of the
                                           context) does not fit, leave out the oldest turn: the first message that is
@@ -381,7 +382,7 @@ typedef struct kette_gen_params {
    * where ON, or a number, is asked of one that has not. */
   int32_t reasoning;              /* KETTE_REASONING_* */
   uint32_t reasoning_max_tokens;  /* then thinking is closed, softly: with reasoning_close; 0: no limit */
-  uint32_t reasoning_min_tokens;  /* until then neither thinking nor the answer ends */
+  uint32_t reasoning_min_tokens;  /* the model thinks, and until then neither thinking nor the answer ends */
   int32_t tool_choice;            /* KETTE_TOOLS_*, where the chat has tools */
   const char* reasoning_close;    /* a sentence that goes before the closing tag; NULL: the default, "" : none */
   const char* tool_name;          /* with KETTE_TOOLS_REQUIRED: this one; NULL: any */
@@ -390,7 +391,7 @@ typedef struct kette_gen_params {
   uint32_t reserved;
 } kette_gen_params;
 
-/* Each token that is chosen, or put in to close a thought, makes at least one event. The kinds of text come apart only
+/* Each token that is chosen, or put in to close a thought, makes at least one event; that which ends the answer makes DONE. The kinds of text come apart only
  * in answers to chats, and tool calls only where the chat has tools; else all is TEXT. Of each kind the texts joined are
  * the whole, however tokens cut it; tags and the line breaks around them are in none. */
 #define KETTE_EVENT_NONE 0
@@ -398,7 +399,7 @@ typedef struct kette_gen_params {
 #define KETTE_EVENT_REASONING 2      /* the same of what the model thinks */
 #define KETTE_EVENT_TOOL_CALL 3      /* a call begins: text is the tool's name */
 #define KETTE_EVENT_DONE 4
-#define KETTE_EVENT_TOOL_ARGUMENTS 5 /* the call's arguments, JSON, as they come */
+#define KETTE_EVENT_TOOL_ARGUMENTS 5 /* the call's arguments, JSON, as they come; none where the model wrote none */
 #define KETTE_EVENT_TOOL_END 6       /* the call is over; is_malformed: its arguments are not JSON */
 /* Who ended the thinking. */
 #define KETTE_REASONING_END_NONE 0   /* there was none, or it goes on */
