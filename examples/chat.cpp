@@ -1,5 +1,5 @@
 // Chat with a model in the terminal: chat --model MODEL.gguf; with --prompt one question and its answer.
-// The answer goes to standard output; what the model thinks before it (dim), progress, speed and complaints go to standard
+// The answer goes to standard output; what the model thinks before it (grey), progress, speed and complaints go to standard
 // error.
 #include <unistd.h>
 
@@ -83,12 +83,12 @@ const char* how_thinking_ended(kette::reasoning_end end) {
   }
 }
 
-// Thoughts dim on standard error, the answer on standard output.
+// Thoughts grey on standard error, the answer on standard output.
 class Printer {
  public:
   void operator()(const kette::event& event) {
     if (event.is_reasoning() && !event.text().empty()) {
-      if (!thinking_ && tty_) std::fputs("\x1b[2m", stderr);
+      if (!thinking_ && tty_) std::fputs("\x1b[90m", stderr);
       thinking_ = true;
       std::fwrite(event.text().data(), 1, event.text().size(), stderr);
     } else if (event.is_text() && !event.text().empty()) {
