@@ -12,9 +12,7 @@ kette_status kette_adapter_open(kette_model* model, const char* utf8_path, const
   return guard(err, [&]() -> Result<kette_status> {
     KETTE_ASSIGN(const kette_model_params p, read_struct(params, "kette_model_params"));
     KETTE_ASSIGN(const kette::OpenFile files, host_files(p.vfs, (p.flags & KETTE_MODEL_READ) == 0));
-    KETTE_TRY(require_flags(p.flags,
-                            KETTE_MODEL_READ | KETTE_MODEL_VOCAB_ONLY | KETTE_MODEL_EXACT | KETTE_MODEL_DETERMINISTIC,
-                            "kette_model_params.flags"));
+    KETTE_TRY(require_flags(p.flags, kModelFlags, "kette_model_params.flags"));
     KETTE_TRY(require_live(model, "model"));
     KETTE_TRY(require(utf8_path, "utf8_path"));
     KETTE_TRY(require(out, "out"));

@@ -152,6 +152,9 @@ Status require_live(const Handle* handle, std::string_view name) {
 inline Status require_flags(uint32_t flags, uint32_t known, std::string_view name) {
   return (flags & ~known) == 0 ? Status() : error(Code::kInvalidArgument, "{}: {:#x} has unknown bits", name, flags);
 }
+// Of kette_model_params; an adapter's opening takes the same struct.
+constexpr uint32_t kModelFlags = KETTE_MODEL_READ | KETTE_MODEL_VOCAB_ONLY | KETTE_MODEL_EXACT |
+                                 KETTE_MODEL_DETERMINISTIC | KETTE_MODEL_NO_PREFIX_CACHE;
 // Text of n bytes; NULL is fine for none.
 inline Status require_text(const void* pointer, size_t n, std::string_view name) {
   return pointer != nullptr || n == 0 ? Status() : error(Code::kInvalidArgument, "{} is NULL, its length {}", name, n);

@@ -33,10 +33,7 @@ Result<OpenParams> open_params(const kette_model_params* params) {
   open.options.map = (p.flags & KETTE_MODEL_READ) == 0;
   KETTE_ASSIGN(open.files,
                host_files(p.vfs, open.options.map));  // first: from here on its destroy is called whatever happens
-  KETTE_TRY(require_flags(p.flags,
-                          KETTE_MODEL_READ | KETTE_MODEL_VOCAB_ONLY | KETTE_MODEL_EXACT | KETTE_MODEL_DETERMINISTIC |
-                              KETTE_MODEL_NO_PREFIX_CACHE,
-                          "kette_model_params.flags"));
+  KETTE_TRY(require_flags(p.flags, kModelFlags, "kette_model_params.flags"));
   if ((p.flags & KETTE_MODEL_EXACT) != 0 && (p.flags & KETTE_MODEL_DETERMINISTIC) != 0)
     return error(Code::kInvalidArgument,
                  "KETTE_MODEL_EXACT and KETTE_MODEL_DETERMINISTIC exclude each other; exact is deterministic");

@@ -8,8 +8,8 @@
 namespace kette {
 namespace {
 
-// Of each tensor so many stretches that all together have about kSampled bytes, but never fewer than asked for.
-constexpr uint64_t kSample = 4096, kSampled = 4 << 20;
+// Of each tensor so many stretches that all together have about kSampled bytes, but never fewer than kLeastSamples.
+constexpr uint64_t kSample = 4096, kSampled = 4 << 20, kLeastSamples = 4;
 
 void add_shape(const CheckpointTensor& t, Hash128& hash) {
   hash.text(t.name);
@@ -19,10 +19,13 @@ void add_shape(const CheckpointTensor& t, Hash128& hash) {
   hash.number(t.bytes);
 }
 
-// Evenly spread from the first byte on; all bytes of a tensor that has no more than the samples.
+// Evenly spread from the first byte to the last; all bytes of a tensor that has no more than the samples.
 Status add_samples(const CheckpointTensor& t, uint64_t samples, std::byte* buffer, Hash128& hash) {
-  const uint64_t stride = std::max(kSample, t.bytes / samples);
-  for (uint64_t offset = 0; offset < t.bytes; offset += stride) {
+  const bool all = t.bytes / kSample < samples;
+  const uint64_t stride = all ? kSample : (t.bytes - kSample) / (samples - 1);
+  if (all) samples = t.bytes / kSample + (t.bytes % kSample != 0 ? 1 : 0);
+  for (uint64_t i = 0; i < samples; ++i) {
+    const uint64_t offset = !all && i + 1 == samples ? t.bytes - kSample : i * stride;
     const std::span<std::byte> stretch(buffer, std::min(kSample, t.bytes - offset));
     KETTE_TRY(t.source->read_at(t.offset + offset, stretch).within(printable(t.name, 96)));
     hash.bytes(stretch);
@@ -47,9 +50,9 @@ void add_setting(const Config::Value& value, Hash128& hash) {
 
 }  // namespace
 
-TensorSampler::TensorSampler(const Checkpoint& checkpoint, size_t tensors, uint64_t least, Executor& executor)
+TensorSampler::TensorSampler(const Checkpoint& checkpoint, size_t tensors, Executor& executor)
     : checkpoint_(checkpoint),
-      samples_(std::max<uint64_t>(kSampled / kSample / std::max<size_t>(1, tensors), least)),
+      samples_(std::max<uint64_t>(kSampled / kSample / std::max<size_t>(1, tensors), kLeastSamples)),
       executor_(executor),
       buffers_(executor.width() * kSample) {}
 
@@ -89,7 +92,7 @@ Result<Hash128> fingerprint(const Checkpoint& checkpoint, std::span<const Encode
     add_setting(value, key);
   }
   key.number(tensors.size());
-  KETTE_TRY(TensorSampler(checkpoint, tensors.size(), 1, executor).add(tensors, key));
+  KETTE_TRY(TensorSampler(checkpoint, tensors.size(), executor).add(tensors, key));
   return key;
 }
 

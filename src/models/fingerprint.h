@@ -14,8 +14,8 @@ namespace kette {
 
 class TensorSampler {
  public:
-  // For so many tensors, each with `least` samples or more.
-  TensorSampler(const Checkpoint& checkpoint, size_t tensors, uint64_t least, Executor& executor);
+  // For so many tensors: the more there are, the fewer samples of each, but always some from its beginning to its end.
+  TensorSampler(const Checkpoint& checkpoint, size_t tensors, Executor& executor);
 
   // Of each tensor one hash, of its shape, samples and scales and of the format it is used in; added in their order.
   Status add(std::span<const EncodedTensor> tensors, Hash128& key);

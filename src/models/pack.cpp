@@ -13,7 +13,6 @@
 namespace kette {
 namespace {
 
-constexpr uint64_t kLeastSamples = 4;   // of each tensor
 constexpr size_t kTensorsAtOnce = 256;  // between two looks at the cancel flag
 
 }  // namespace
@@ -25,7 +24,7 @@ Result<Pack> Pack::plan(const Checkpoint& checkpoint, std::span<const EncodedTen
   key.number(kVersion);
   key.number(checkpoint.file_bytes());
   key.number(tensors.size());
-  TensorSampler sampler(checkpoint, tensors.size(), kLeastSamples, executor);
+  TensorSampler sampler(checkpoint, tensors.size(), executor);
   for (size_t first = 0; first < tensors.size(); first += kTensorsAtOnce) {
     KETTE_TRY(go_on());
     KETTE_TRY(sampler.add(tensors.subspan(first, std::min(kTensorsAtOnce, tensors.size() - first)), key));

@@ -46,7 +46,14 @@ Result<std::unique_ptr<Session>> Session::make(std::shared_ptr<const LoadedModel
 
 Result<std::unique_ptr<Session>> Session::fork() const {
   KETTE_ASSIGN(std::unique_ptr<Session> copy, make(loaded_, kv_.capacity(), kv_.type()));
-  copy->kv_ = kv_.share(tokens_.size());
+  copy->kv_ = kv_.share(length());
+  // A pass under way, or to be run again, goes on in the pages made ready for it: of those the copy gets its own.
+  const bool in_module = work_ && (work_->catching_up || (work_->looking_ahead && work_->standing == 0));
+  if (in_module || (work_ && forward_.under_way())) {
+    const size_t from = in_module ? length() - forward_.rows() : length();
+    if (from < nn::kv_pages(length()) * KETTE_KV_PAGE)
+      copy->kv_.prepare(std::min(from, length() - 1), length(), length());
+  }
   copy->tokens_ = tokens_;
   copy->ahead_length_ = ahead_length_;
   copy->adapters_ = adapters_;

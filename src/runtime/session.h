@@ -80,6 +80,7 @@ class Session {
   const Metrics& metrics() const { return metrics_; }
   uint64_t kv_bytes() const { return kv_.bytes(); }
   uint64_t scratch_bytes() const { return forward_.scratch_bytes() + logits_.size() * sizeof(float); }
+  const nn::KvCache& kv() const { return kv_; }  // to be looked at
   const LoadedModel& loaded() const { return *loaded_; }
 
  private:

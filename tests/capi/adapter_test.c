@@ -71,6 +71,13 @@ static void test_refused(kette_runtime* runtime) {
   params.cancel = NULL;
   params.flags = 1u << 30;
   CHECK_INT(kette_adapter_open(model, ADAPTER, &params, &none, NULL), KETTE_E_INVALID_ARGUMENT);
+  /* A model's flags, all of them, are no reason to refuse. */
+  for (uint32_t flag = 1; flag <= KETTE_MODEL_NO_PREFIX_CACHE; flag <<= 1) {
+    kette_adapter* flagged = NULL;
+    params.flags = flag;
+    CHECK_INT(kette_adapter_open(model, ADAPTER, &params, &flagged, NULL), KETTE_OK);
+    kette_adapter_unref(flagged);
+  }
   CHECK_FAILS(kette_adapter_open(model, "/no/such", NULL, &none, &error), KETTE_E_NOT_FOUND, "/no/such");
   CHECK_FAILS(kette_adapter_open(model, TINY, NULL, &none, &error), KETTE_E_UNSUPPORTED, "general.type");
   CHECK_FAILS(kette_adapter_open(model, KETTE_GOLDEN_DIR "/adapters/qwen3", NULL, &none, &error), KETTE_E_CORRUPT,

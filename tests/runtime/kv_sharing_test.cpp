@@ -105,6 +105,49 @@ TEST_CASE("forked and written to between any two steps, an answer has the same t
   }
 }
 
+// Also a pass of the module that is paused, which writes to rows behind the tokens' end and before it.
+TEST_CASE("what a fork holds stays as it is while its source goes on, wherever the source was") {
+  const Metered m = open_metered(module_path(), nn::Mode::kDeterministic);
+  for (const size_t n : {100, 128, 530}) {
+    CAPTURE(n);
+    const Ids prompt = some_ids(*m.loaded, n);
+    GenerateOptions options = greedy(12);
+    options.speculation = Speculation::kLookAhead;
+    options.max_draft = 3;
+    const Ids expected = ask(*open_session(m.loaded, 1024), prompt, options);
+    const auto source = open_session(m.loaded, 1024);
+    ok(source->begin(prompt, options));
+    const auto page_bytes = [](const Session& session, size_t i) {
+      return std::string_view(reinterpret_cast<const char*>(session.kv().page(i).data()), session.kv().page_bytes());
+    };
+    struct Held {
+      std::unique_ptr<Session> fork;
+      std::vector<std::string> pages;
+    };
+    std::vector<Held> held;
+    size_t pauses = 0, changed = 0, forks = 0, let_go = 0, wrong = 0;
+    const Ids tokens = finish_answer(*source, 1, [&] {
+      for (const Held& h : held)
+        for (size_t i = 0; i < h.pages.size(); ++i) changed += page_bytes(*h.fork, i) != h.pages[i];
+      if (held.size() == 3) {
+        // The fork answers as the source does.
+        if (let_go++ % 16 == 0) wrong += ask(*held.front().fork, prompt, options) != expected;
+        held.erase(held.begin());
+      }
+      if (pauses++ % (n > 512 ? 16 : 2) != 0) return;
+      Held h{value(source->fork()), {}};
+      for (size_t i = 0; i < nn::kv_pages(h.fork->length()); ++i) h.pages.emplace_back(page_bytes(*h.fork, i));
+      held.push_back(std::move(h));
+      ++forks;
+    });
+    CHECK(tokens == expected);
+    CHECK(changed == 0);
+    CHECK(wrong == 0);
+    CHECK(forks > 20);
+    CHECK(let_go > 20);
+  }
+}
+
 TEST_CASE("sessions that share pages may work at once") {
   for (const std::string& path : {llama_path(), module_path()}) {
     const Metered m = open_metered(path, nn::Mode::kDeterministic, 1);

@@ -1,6 +1,7 @@
 // Beginnings that sessions of a model have in common are evaluated once, and nobody can tell.
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <thread>
 
 #include "runtime/prefix_index.h"
@@ -89,6 +90,59 @@ TEST_CASE("prefix index: pages in use stay, of the others those used last and be
   CHECK(index.limit() == 150);
   index.lower_limit(0);
   CHECK(index.kept_bytes() == 0);
+}
+
+// However many pages are known: what a session's end costs is in proportion to what is in use and what it drops.
+TEST_CASE("prefix index: the end of a session is short, with many pages known") {
+  constexpr size_t kKnown = 32768, kOwn = 256;
+  PrefixIndex index(100 * kKnown);
+  const PrefixIndex::Kind kind{nn::KvType::kF16, ""};
+  const auto made = [](Token first, size_t n) {
+    Ids tokens(n * kPage);
+    for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = first + static_cast<Token>(i);
+    return tokens;
+  };
+  const auto add = [&](Token first, size_t n) {
+    std::vector<PrefixIndex::Page> pages(n);
+    for (auto& p : pages) p = page();
+    index.add(kind, made(first, n), pages);
+  };
+  add(1, kKnown);
+  index.trim();
+  CHECK(index.kept_bytes() == 100 * kKnown);
+  add(2, kOwn);
+  const auto began = std::chrono::steady_clock::now();
+  index.trim();
+  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - began;
+  MESSAGE("trim: " << took.count() << " ms");
+  CHECK(took.count() < 50);
+  CHECK(index.kept_bytes() == 100 * kKnown);
+  CHECK(index.find(kind, made(2, kOwn)).size() == kOwn);
+  CHECK(index.find(kind, made(1, kKnown)).size() == kKnown - kOwn);  // from its end
+}
+
+TEST_CASE("prefix index: a kind goes with its last page, and comes anew") {
+  PrefixIndex index(100);
+  const auto scaled = [](int i) { return PrefixIndex::Kind{nn::KvType::kF16, "adapter * " + std::to_string(i)}; };
+  const Ids tokens(2 * kPage, 7);
+  CHECK(index.kinds() == 0);
+  index.add(scaled(0), tokens, {});
+  CHECK(index.kinds() == 0);
+  const std::vector<PrefixIndex::Page> held{page(), page()};
+  index.add(scaled(0), tokens, held);
+  for (int i = 1; i < 100; ++i) {
+    index.add(scaled(i), tokens, std::vector{page(), page()});
+    index.trim();
+    CHECK(index.kinds() == 2);
+    CHECK(index.find(scaled(i), tokens).size() == 1);
+    CHECK(index.find(scaled(i - 1), tokens).size() == (i == 1 ? 2 : 0));
+  }
+  CHECK(index.kept_bytes() == 100);
+  index.add(scaled(5), tokens, std::vector{page(), page()});
+  CHECK(index.find(scaled(5), tokens).size() == 2);
+  index.lower_limit(0);
+  CHECK(index.kinds() == 1);
+  CHECK(index.find(scaled(0), tokens).size() == 2);
 }
 
 TEST_CASE("a second session takes what the first evaluated, with the same bits") {

@@ -462,7 +462,8 @@ typedef int32_t (*kette_on_event)(void* user, const kette_event* event); /* not 
 KETTE_API kette_status kette_session_new(kette_model* model, const kette_session_params* params, kette_session** out,
                                          kette_error** err);
 /* A second session that continues from what this one holds; its generation, if any, is not taken along. Costs next to
- * nothing: both share what they hold, and who goes on first copies a stretch of 64 tokens at most. */
+ * nothing: both share what they hold, and who goes on first copies a stretch of 64 tokens at most. In the midst of an
+ * answer's step the stretches being written are copied at once. */
 KETTE_API kette_status kette_session_fork(const kette_session* session, kette_session** out, kette_error** err);
 KETTE_API void kette_session_free(kette_session* session);
 /* Start an answer. The prompt is the whole conversation: the longest prefix that the session already holds, or that is
