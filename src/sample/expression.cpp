@@ -63,6 +63,11 @@ Expression RuleBuilder::nothing() { return add({.kind = Kind::kNothing}); }
 
 Expression RuleBuilder::bytes(std::string_view text) {
   if (text.empty()) return empty();
+  if (text.size() > grammar_limits::kLiteralBytes - bytes_.size()) {  // so that a place fits its 32 bits
+    if (status_.ok())
+      status_ = error(Code::kBudget, "grammar: literals of more than {} bytes", grammar_limits::kLiteralBytes);
+    return nothing();
+  }
   const auto place = static_cast<uint32_t>(bytes_.size());
   bytes_ += text;
   return add({.kind = Kind::kBytes, .a = place, .b = static_cast<uint32_t>(text.size()), .size = text.size()});

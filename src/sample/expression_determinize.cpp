@@ -49,6 +49,13 @@ Result<Dfa> RuleBuilder::determinize(const Nfa& nfa) {
   std::vector<uint32_t> seen(nfa.states), stack;
   uint32_t round = 0;
   Status over;
+  const auto spend = [&](size_t steps) {
+    subsets_ += steps;
+    if (subsets_ > grammar_limits::kSubsets && over.ok())
+      over = error(Code::kBudget, "grammar: its automaton takes more than {} steps to make deterministic",
+                   grammar_limits::kSubsets);
+    return over.ok();
+  };
   // The DFA state for what is reached from `from` without reading. Only states with other moves, and the end, count.
   const auto state_of = [&](const Set& from) -> uint32_t {
     ++round;
@@ -70,10 +77,7 @@ Result<Dfa> RuleBuilder::determinize(const Nfa& nfa) {
       if (counts) set.push_back(s);
     }
     std::sort(set.begin(), set.end());
-    subsets_ += set.size() + 1;
-    if (subsets_ > grammar_limits::kSubsets && over.ok())
-      over = error(Code::kBudget, "grammar: its automaton takes more than {} steps to make deterministic",
-                   grammar_limits::kSubsets);
+    spend(set.size() + 1);
     const auto [it, is_new] = known.try_emplace(std::move(set), static_cast<uint32_t>(dfa.states.size()));
     if (is_new) {
       if (++states_ > grammar_limits::kStates && over.ok())
@@ -112,11 +116,11 @@ Result<Dfa> RuleBuilder::determinize(const Nfa& nfa) {
       interval[b] = static_cast<uint16_t>(first_of.size());
     }
     targets.assign(first_of.size() + 1, {});
-    for (const Nfa::Move& m : reads)
-      for (uint16_t k = interval[m.label & 0xff]; k <= interval[m.label >> 8 & 0xff]; ++k) {
-        targets[k].push_back(m.to);
-        ++subsets_;
-      }
+    for (const Nfa::Move& m : reads) {
+      const uint16_t from = interval[m.label & 0xff], to = interval[m.label >> 8 & 0xff];
+      if (!spend(to - from + size_t{1})) break;
+      for (uint16_t k = from; k <= to; ++k) targets[k].push_back(m.to);
+    }
     std::vector<Dfa::Edge> edges;
     for (size_t k = 1; k < targets.size() && over.ok(); ++k)
       if (!targets[k].empty())

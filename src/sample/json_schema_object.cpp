@@ -27,15 +27,19 @@ Result<Expression> SchemaCompiler::object(const Json& s, const std::string& path
 Result<std::vector<SchemaCompiler::Member>> SchemaCompiler::listed_members(const Json& s, const Json* more,
                                                                            const std::string& path) {
   std::vector<Member> members;
+  const std::set<std::string_view>& names = required_by(s);
+  std::set<std::string_view> known;  // names of members
   if (const Json* properties = find(s, "properties"))
-    for (const auto& [name, value] : properties->items())
-      members.push_back({name, call(value, below(below(path, "properties"), name)), requires_name(s, name)});
+    for (const auto& [name, value] : properties->get_ref<const Json::object_t&>()) {
+      members.push_back({name, call(value, below(below(path, "properties"), name)), names.contains(name)});
+      known.insert(name);
+    }
   if (const Json* required = find(s, "required")) {
     if (!required->is_array()) return invalid(path, "required is not a list");
     for (const Json& name : *required) {
       if (!name.is_string()) return invalid(path, "required is not a list of names");
       const auto& n = name.get_ref<const std::string&>();
-      if (std::ranges::find(members, n, &Member::name) != members.end()) continue;
+      if (!known.insert(n).second) continue;
       if (s.contains("patternProperties"))
         return unsupported(path,
                            fmt::format("patternProperties beside the required \"{:.64}\", which is not listed,", n));
