@@ -125,6 +125,11 @@ Expression RuleBuilder::call(uint32_t rule) { return add({.kind = Kind::kCall, .
 Expression RuleBuilder::automaton(std::shared_ptr<const Dfa> dfa) {
   uint64_t size = 0;
   for (const Dfa::State& s : dfa->states) size += 1 + s.edges.size();
+  stored_ += dfa->states.size();
+  if (stored_ > grammar_limits::kStates) {
+    if (status_.ok()) status_ = error(Code::kBudget, "grammar: more than {} states", grammar_limits::kStates);
+    return nothing();
+  }
   automata_.push_back(std::move(dfa));
   return add({.kind = Kind::kAutomaton, .part = static_cast<uint32_t>(automata_.size() - 1), .size = size});
 }

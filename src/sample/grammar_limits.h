@@ -20,6 +20,7 @@ inline constexpr size_t kExpressions = size_t{1} << 21;
 inline constexpr size_t kNfaMoves = size_t{1} << 22;  // of all rules together, before they are made deterministic
 inline constexpr size_t kSubsets = size_t{1} << 23;   // NFA states in all DFA states
 inline constexpr size_t kStates = size_t{1} << 19;    // DFA states of a grammar, also of one put together
+inline constexpr size_t kScratch = 4;                 // so many times that, for what a JSON schema takes on the side
 inline constexpr size_t kEdges = size_t{1} << 22;
 
 // Matching.

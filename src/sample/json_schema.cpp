@@ -81,7 +81,10 @@ bool is_of(const Json& value, const std::string& type) {
 
 }  // namespace
 
-SchemaCompiler::SchemaCompiler(SchemaJson root) : root_(std::move(root)), merger_(root_), text_(builder_) {}
+SchemaCompiler::SchemaCompiler(SchemaJson root)
+    : scratch_(std::make_shared<AutomatonCost>()), root_(std::move(root)), merger_(root_), text_(builder_) {
+  scratch_->times = grammar_limits::kScratch;
+}
 
 Result<std::unique_ptr<const GrammarTables>> SchemaCompiler::compile() {
   const uint32_t root = rule_of(root_, "");

@@ -89,6 +89,8 @@ class SchemaCompiler {
   Result<Expression> number(const Json& s, bool integer, const std::string& path);
 
   RuleBuilder builder_;
+  // Of automata that are made on the side, from which those of rules are made.
+  std::shared_ptr<AutomatonCost> scratch_;
   const Json root_;
   SchemaMerger merger_;
   JsonText text_;

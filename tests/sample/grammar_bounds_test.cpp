@@ -91,6 +91,37 @@ TEST_CASE("what schemas are merged to is limited") {
         kMostSeconds);
 }
 
+TEST_CASE("automata that one schema takes on the side are limited together") {
+  const auto patterns = [](size_t n) {
+    return "{\"type\":\"object\",\"patternProperties\":{" +
+           joined(n, ",", [](size_t i) { return fmt::format("\"^a{:05}$\":{{}}", i); }) + "}}";
+  };
+  CHECK(seconds_of([&] { CHECK(Grammar::from_json_schema(patterns(400)).ok()); }) < kMostSeconds);
+  // What each of these takes is within the limits of one grammar; their products grow with the square of their number.
+  const auto strings = [](size_t n) {
+    return "{\"anyOf\":[" +
+           joined(n, ",",
+                  [](size_t i) {
+                    return fmt::format("{{\"propertyNames\":{{\"pattern\":\"^x{}\",\"maxLength\":2000}}}}", i);
+                  }) +
+           "]}";
+  };
+  check_refused_soon({{patterns(4000), Code::kBudget, "grammar: "}, {strings(1000), Code::kBudget, "grammar: "}},
+                     Grammar::from_json_schema);
+}
+
+// Names that two patterns share count where names may have them at all.
+TEST_CASE("patterns are apart within the names that there may be") {
+  const auto grammar = Grammar::from_json_schema(
+      R"({"propertyNames":{"pattern":"^[ab]$"},"patternProperties":{"^a|x":{"type":"null"},"^b|x":{"const":1}}})");
+  REQUIRE_MESSAGE(grammar.ok(), grammar.status().message());
+  CHECK(test::matches(*grammar, "{\"a\":null,\"b\":1}"));
+  for (const char* text : {"{\"a\":1}", "{\"b\":null}", "{\"x\":null}", "{\"ax\":null}"})
+    CHECK_FALSE(test::matches(*grammar, text));
+  check_refused_soon({{R"({"patternProperties":{"^a$|^x$":{},"^c$":{},"^b$|^x$":{}}})", Code::kUnsupported, "^b$|^x$"}},
+                     Grammar::from_json_schema);
+}
+
 TEST_CASE("literals are limited as a whole") {
   RuleBuilder builder;
   const std::string text(grammar_limits::kSourceBytes, 'x');
