@@ -63,6 +63,11 @@ Expression RuleBuilder::nothing() { return add({.kind = Kind::kNothing}); }
 
 Expression RuleBuilder::bytes(std::string_view text) {
   if (text.empty()) return empty();
+  if (text.size() > grammar_limits::kLiteralBytes - bytes_.size()) {  // so that a place fits its 32 bits
+    if (status_.ok())
+      status_ = error(Code::kBudget, "grammar: literals of more than {} bytes", grammar_limits::kLiteralBytes);
+    return nothing();
+  }
   const auto place = static_cast<uint32_t>(bytes_.size());
   bytes_ += text;
   return add({.kind = Kind::kBytes, .a = place, .b = static_cast<uint32_t>(text.size()), .size = text.size()});
@@ -120,6 +125,11 @@ Expression RuleBuilder::call(uint32_t rule) { return add({.kind = Kind::kCall, .
 Expression RuleBuilder::automaton(std::shared_ptr<const Dfa> dfa) {
   uint64_t size = 0;
   for (const Dfa::State& s : dfa->states) size += 1 + s.edges.size();
+  stored_ += dfa->states.size();
+  if (stored_ > grammar_limits::kStates) {
+    if (status_.ok()) status_ = error(Code::kBudget, "grammar: more than {} states", grammar_limits::kStates);
+    return nothing();
+  }
   automata_.push_back(std::move(dfa));
   return add({.kind = Kind::kAutomaton, .part = static_cast<uint32_t>(automata_.size() - 1), .size = size});
 }

@@ -1,6 +1,7 @@
 // What a rule says, as a tree of expressions over bytes, and a rule's way from there to its automaton.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -25,11 +26,27 @@ std::vector<CodeRange> complement(std::vector<CodeRange> ranges);
 
 using Expression = uint32_t;
 
+// What automata have taken so far, to be limited together.
+struct AutomatonCost {
+  size_t moves = 0, subsets = 0, states = 0;
+  size_t times = 1;  // so many times the limits of one grammar
+  // What is left for one automaton, which takes no more than a grammar may.
+  size_t left(size_t spent, size_t limit) const {
+    return std::min(limit, times * limit - std::min(times * limit, spent));
+  }
+  // The limit that one automaton has exceeded by `own`.
+  size_t limit_of(size_t own, size_t limit) const { return own > limit ? limit : times * limit; }
+};
+
 // Rules under construction. Expressions are made bottom up and may be used many times. Too many of anything is told by
 // compile(), so that parsers need not ask at every step.
 class RuleBuilder {
  public:
   static constexpr uint32_t kNoLimit = UINT32_MAX;
+
+  RuleBuilder() : RuleBuilder(std::make_shared<AutomatonCost>()) {}
+  // One of several that share a cost.
+  explicit RuleBuilder(std::shared_ptr<AutomatonCost> cost) : cost_(std::move(cost)) {}
 
   Expression empty();
   Expression nothing();  // matches no text
@@ -93,12 +110,13 @@ class RuleBuilder {
   std::vector<std::shared_ptr<const Dfa>> automata_;
   std::vector<Rule> rules_;
   bool new_rules_ = true;
-  size_t moves_ = 0, subsets_ = 0, states_ = 0;  // spent so far
-  Status status_;                                // the first limit that was exceeded
+  size_t stored_ = 0;  // states of `automata_`
+  std::shared_ptr<AutomatonCost> cost_;
+  Status status_;  // the first limit that was exceeded
 };
 
 // Texts of both, and texts of the first that are not of the second; neither calls rules. kBudget beyond the limit on states.
-Result<Dfa> intersection(const Dfa& a, const Dfa& b);
-Result<Dfa> difference(const Dfa& a, const Dfa& b);
+Result<Dfa> intersection(const Dfa& a, const Dfa& b, AutomatonCost& cost);
+Result<Dfa> difference(const Dfa& a, const Dfa& b, AutomatonCost& cost);
 
 }  // namespace kette

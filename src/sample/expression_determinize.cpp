@@ -49,6 +49,16 @@ Result<Dfa> RuleBuilder::determinize(const Nfa& nfa) {
   std::vector<uint32_t> seen(nfa.states), stack;
   uint32_t round = 0;
   Status over;
+  size_t subsets = 0;
+  const size_t most_subsets = cost_->left(cost_->subsets, grammar_limits::kSubsets);
+  const size_t most_states = cost_->left(cost_->states, grammar_limits::kStates);
+  const auto spend = [&](size_t steps) {
+    subsets += steps;
+    if (subsets > most_subsets && over.ok())
+      over = error(Code::kBudget, "grammar: its automaton takes more than {} steps to make deterministic",
+                   cost_->limit_of(subsets, grammar_limits::kSubsets));
+    return over.ok();
+  };
   // The DFA state for what is reached from `from` without reading. Only states with other moves, and the end, count.
   const auto state_of = [&](const Set& from) -> uint32_t {
     ++round;
@@ -61,7 +71,7 @@ Result<Dfa> RuleBuilder::determinize(const Nfa& nfa) {
       stack.pop_back();
       bool counts = s == 1;
       for (uint32_t i = begin[s]; i < begin[s + 1]; ++i) {
-        ++subsets_;
+        ++subsets;
         if (sorted[i].label != Nfa::kNothing)
           counts = true;
         else if (seen[sorted[i].to] != round)
@@ -70,14 +80,12 @@ Result<Dfa> RuleBuilder::determinize(const Nfa& nfa) {
       if (counts) set.push_back(s);
     }
     std::sort(set.begin(), set.end());
-    subsets_ += set.size() + 1;
-    if (subsets_ > grammar_limits::kSubsets && over.ok())
-      over = error(Code::kBudget, "grammar: its automaton takes more than {} steps to make deterministic",
-                   grammar_limits::kSubsets);
+    spend(set.size() + 1);
     const auto [it, is_new] = known.try_emplace(std::move(set), static_cast<uint32_t>(dfa.states.size()));
     if (is_new) {
-      if (++states_ > grammar_limits::kStates && over.ok())
-        over = error(Code::kBudget, "grammar: more than {} states", grammar_limits::kStates);
+      if (dfa.states.size() >= most_states && over.ok())
+        over = error(Code::kBudget, "grammar: more than {} states",
+                     cost_->limit_of(dfa.states.size() + 1, grammar_limits::kStates));
       dfa.states.emplace_back();
       sets.push_back(&it->first);
       dfa.states.back().accepts = std::binary_search(it->first.begin(), it->first.end(), 1u);
@@ -112,11 +120,11 @@ Result<Dfa> RuleBuilder::determinize(const Nfa& nfa) {
       interval[b] = static_cast<uint16_t>(first_of.size());
     }
     targets.assign(first_of.size() + 1, {});
-    for (const Nfa::Move& m : reads)
-      for (uint16_t k = interval[m.label & 0xff]; k <= interval[m.label >> 8 & 0xff]; ++k) {
-        targets[k].push_back(m.to);
-        ++subsets_;
-      }
+    for (const Nfa::Move& m : reads) {
+      const uint16_t from = interval[m.label & 0xff], to = interval[m.label >> 8 & 0xff];
+      if (!spend(to - from + size_t{1})) break;
+      for (uint16_t k = from; k <= to; ++k) targets[k].push_back(m.to);
+    }
     std::vector<Dfa::Edge> edges;
     for (size_t k = 1; k < targets.size() && over.ok(); ++k)
       if (!targets[k].empty())
@@ -133,6 +141,8 @@ Result<Dfa> RuleBuilder::determinize(const Nfa& nfa) {
     dfa.states[at].edges = std::move(edges);
     dfa.states[at].calls = std::move(called);
   }
+  cost_->subsets += subsets;
+  cost_->states += dfa.states.size();
   if (!over.ok()) return over;
   return dfa;
 }
@@ -140,7 +150,10 @@ Result<Dfa> RuleBuilder::determinize(const Nfa& nfa) {
 namespace {
 
 // Pairs of states that are reached together; `b` may be at no state (kNone) where only a's texts count.
-Result<Dfa> product(const Dfa& a, const Dfa& b, bool both) {
+Result<Dfa> product(const Dfa& a, const Dfa& b, bool both, AutomatonCost& cost) {
+  const size_t most_states = cost.left(cost.states, grammar_limits::kStates);
+  const size_t most_edges = cost.left(cost.subsets, grammar_limits::kSubsets);
+  size_t edges_seen = 0;
   constexpr uint32_t kNone = UINT32_MAX;
   Dfa out;
   std::unordered_map<uint64_t, uint32_t> known;
@@ -158,10 +171,14 @@ Result<Dfa> product(const Dfa& a, const Dfa& b, bool both) {
   (void)state_of(0, b.states.empty() ? kNone : 0);
   const std::vector<Dfa::Edge> none;
   for (uint32_t at = 0; at < pairs.size(); ++at) {
-    if (pairs.size() > grammar_limits::kStates)
-      return error(Code::kBudget, "grammar: more than {} states", grammar_limits::kStates);
+    if (pairs.size() > most_states)
+      return error(Code::kBudget, "grammar: more than {} states", cost.limit_of(pairs.size(), grammar_limits::kStates));
+    if (edges_seen > most_edges)
+      return error(Code::kBudget, "grammar: more than {} edges of automata put together",
+                   cost.limit_of(edges_seen, grammar_limits::kSubsets));
     const auto [x, y] = pairs[at];
     const std::vector<Dfa::Edge>& others = y == kNone ? none : b.states[y].edges;
+    edges_seen += a.states[x].edges.size() + others.size();
     std::vector<Dfa::Edge> edges;
     size_t j = 0;
     for (const Dfa::Edge& e : a.states[x].edges) {
@@ -182,12 +199,14 @@ Result<Dfa> product(const Dfa& a, const Dfa& b, bool both) {
     }
     out.states[at].edges = std::move(edges);
   }
+  cost.states += pairs.size();
+  cost.subsets += edges_seen;
   return out;
 }
 
 }  // namespace
 
-Result<Dfa> intersection(const Dfa& a, const Dfa& b) { return product(a, b, true); }
-Result<Dfa> difference(const Dfa& a, const Dfa& b) { return product(a, b, false); }
+Result<Dfa> intersection(const Dfa& a, const Dfa& b, AutomatonCost& cost) { return product(a, b, true, cost); }
+Result<Dfa> difference(const Dfa& a, const Dfa& b, AutomatonCost& cost) { return product(a, b, false, cost); }
 
 }  // namespace kette

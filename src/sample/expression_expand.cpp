@@ -60,6 +60,7 @@ Status RuleBuilder::expand(Expression expression, Nfa& nfa) {
   };
   std::vector<Task> tasks{{expression, 0, 1}};
   size_t counted = 0;
+  const size_t left = cost_->left(cost_->moves, grammar_limits::kNfaMoves);
   const auto chain = [&](const Task& t, size_t n, auto label_at) {
     uint32_t at = t.from;
     for (size_t i = 0; i < n; ++i) {
@@ -110,7 +111,7 @@ Status RuleBuilder::expand(Expression expression, Nfa& nfa) {
           const uint32_t next = nfa.add_state();
           tasks.push_back({node.part, at, next});
           at = next;
-          if (moves_ + nfa.moves.size() + tasks.size() > grammar_limits::kNfaMoves) break;
+          if (nfa.moves.size() + tasks.size() > left) break;
         }
         if (node.b == kNoLimit) tasks.push_back({node.part, at, at});
         nfa.add(at, t.to, Nfa::kNothing);
@@ -131,10 +132,11 @@ Status RuleBuilder::expand(Expression expression, Nfa& nfa) {
       }
     }
     counted = nfa.moves.size() + tasks.size() + nfa.states;
-    if (moves_ + counted > grammar_limits::kNfaMoves)
-      return error(Code::kBudget, "grammar: more than {} moves between states", grammar_limits::kNfaMoves);
+    if (counted > left)
+      return error(Code::kBudget, "grammar: more than {} moves between states",
+                   cost_->limit_of(counted, grammar_limits::kNfaMoves));
   }
-  moves_ += counted;
+  cost_->moves += counted;
   return {};
 }
 

@@ -249,9 +249,12 @@ class Linker {
     }
   }
 
-  // Adds the states that bytes first to last lead to; false unless all of them lead somewhere.
-  bool follow(uint32_t s, uint32_t first, uint32_t last, std::vector<uint32_t>& to) const {
+  // Adds the states that bytes first to last lead to; false unless all of them lead somewhere, or where that takes more
+  // than is left of the steps: what is not known to be free is not, which costs no more than time later.
+  bool follow(uint32_t s, uint32_t first, uint32_t last, std::vector<uint32_t>& to) {
     for (const Dfa::Edge& e : edges(s)) {
+      if (plain_steps_left_ == 0) return false;
+      --plain_steps_left_;
       if (e.last < first) continue;
       if (e.first > first) return false;
       to.push_back(e.target);
@@ -261,34 +264,37 @@ class Linker {
     return false;
   }
   // The same for one plain character, whichever it is.
-  bool follow_plain(uint32_t s, std::vector<uint32_t>& to) const {
-    struct Open {
+  bool follow_plain(uint32_t s, std::vector<uint32_t>& to) {
+    struct Open {  // within a character
       uint32_t state;
       uint8_t rest;
-      bool operator==(const Open&) const = default;
     };
     std::vector<Open> open;
     std::vector<uint32_t> next;
+    opened_.resize(states());  // [states] a bit for each `rest`
     const auto go = [&](uint32_t state, const PlainLead& byte) {
       next.clear();
       if (!follow(state, byte.first, byte.last, next)) return false;
       for (const uint32_t n : next) {
-        if (byte.rest == 0)
+        if (byte.rest == 0) {
           to.push_back(n);
-        else if (std::find(open.begin(), open.end(), Open{n, byte.rest}) == open.end())
+        } else if ((opened_[n] >> byte.rest & 1) == 0) {
+          opened_[n] = static_cast<uint8_t>(opened_[n] | 1u << byte.rest);
           open.push_back({n, byte.rest});
+        }
       }
       return true;
     };
-    for (const PlainLead& lead : kPlainLeads)
-      if (!go(s, lead)) return false;
-    for (size_t i = 0; i < open.size(); ++i) {
+    bool all =
+        std::all_of(std::begin(kPlainLeads), std::end(kPlainLeads), [&](const auto& lead) { return go(s, lead); });
+    for (size_t i = 0; i < open.size() && all; ++i) {
       const Open o = open[i];
-      if (!go(o.state, kPlainRest[o.rest])) return false;
+      all = go(o.state, kPlainRest[o.rest]);
     }
+    for (const Open& o : open) opened_[o.state] = 0;
     std::sort(to.begin(), to.end());
     to.erase(std::unique(to.begin(), to.end()), to.end());
-    return true;
+    return all && to.size() <= kPlainTargets;
   }
 
   // How far plain characters are free from each state: the shortest way to a state where they are not.
@@ -335,7 +341,10 @@ class Linker {
   uint32_t root_;
   std::vector<uint32_t> rule_of_, offset_;  // of each state; of each rule
   std::vector<bool> live_, reached_;
-  std::vector<uint32_t> final_rule_;  // of each state that is kept
+  std::vector<uint32_t> final_rule_;           // of each state that is kept
+  static constexpr size_t kPlainTargets = 32;  // of one state; with more it is not free, so that the lists stay short
+  std::vector<uint8_t> opened_;
+  size_t plain_steps_left_ = size_t{1} << 25;  // edges
   std::unique_ptr<GrammarTables> tables_ = std::make_unique<GrammarTables>();
 };
 

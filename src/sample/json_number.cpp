@@ -133,8 +133,9 @@ Result<Decimal> Decimal::parse(std::string_view number) {
   return out;
 }
 
-Result<Expression> json_number_between(RuleBuilder& builder, const NumberRange& range) {
-  RuleBuilder scratch;
+Result<Expression> json_number_between(RuleBuilder& builder, const NumberRange& range,
+                                       std::shared_ptr<AutomatonCost> cost) {
+  RuleBuilder scratch(cost);
   scratch.allow_new_rules(false);
   Digits digits(scratch);
   // Numbers of one sign, by their magnitude.
@@ -143,11 +144,11 @@ Result<Expression> json_number_between(RuleBuilder& builder, const NumberRange& 
     KETTE_ASSIGN(Dfa dfa, scratch.determinize(digits.any(range.decimals)));
     if (least) {
       KETTE_ASSIGN(const Dfa bound, scratch.determinize(digits.at_least(*least, above)));
-      KETTE_ASSIGN(dfa, intersection(dfa, bound));
+      KETTE_ASSIGN(dfa, intersection(dfa, bound, *cost));
     }
     if (most) {
       KETTE_ASSIGN(const Dfa bound, scratch.determinize(digits.at_most(*most, below)));
-      KETTE_ASSIGN(dfa, intersection(dfa, bound));
+      KETTE_ASSIGN(dfa, intersection(dfa, bound, *cost));
     }
     return builder.automaton(std::make_shared<const Dfa>(std::move(dfa)));
   };

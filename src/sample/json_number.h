@@ -27,6 +27,8 @@ struct NumberRange {
   uint32_t decimals = 32;             // digits after the point, at most
 };
 
-Result<Expression> json_number_between(RuleBuilder& builder, const NumberRange& range);
+// cost: of the automata that it takes on the way.
+Result<Expression> json_number_between(RuleBuilder& builder, const NumberRange& range,
+                                       std::shared_ptr<AutomatonCost> cost);
 
 }  // namespace kette

@@ -1,6 +1,7 @@
 #include "sample/json_schema.h"
 
 #include <algorithm>
+#include <array>
 
 #include "sample/grammar_limits.h"
 #include "sample/json_schema_compiler.h"
@@ -47,20 +48,29 @@ constexpr struct {
     {"multipleOf", "number"},
 };
 
-size_t depth_of(std::string_view json) {
-  size_t depth = 0, deepest = 0;
+// How deep objects and arrays nest, and how many keys the largest object has: each key is looked for among those before.
+Status check_shape(std::string_view json) {
+  std::array<size_t, grammar_limits::kNesting + 1> keys{};  // so far, of the object or array at each depth
+  size_t depth = 0;
   bool quoted = false;
   for (size_t i = 0; i < json.size(); ++i) {
-    if (quoted && json[i] == '\\')
+    if (quoted && json[i] == '\\') {
       ++i;
-    else if (json[i] == '"')
+    } else if (json[i] == '"') {
       quoted = !quoted;
-    else if (!quoted && (json[i] == '[' || json[i] == '{'))
-      deepest = std::max(deepest, ++depth);
-    else if (!quoted && (json[i] == ']' || json[i] == '}') && depth > 0)
+    } else if (quoted) {
+      continue;
+    } else if (json[i] == '[' || json[i] == '{') {
+      if (depth == grammar_limits::kNesting)
+        return error(Code::kBudget, "JSON schema: at byte {}: nested more than {} deep", i, grammar_limits::kNesting);
+      keys[++depth] = 0;
+    } else if ((json[i] == ']' || json[i] == '}') && depth > 0) {
       --depth;
+    } else if (json[i] == ':' && ++keys[depth] > grammar_limits::kKeys) {
+      return error(Code::kBudget, "JSON schema: at byte {}: an object of more than {} keys", i, grammar_limits::kKeys);
+    }
   }
-  return deepest;
+  return {};
 }
 
 bool is_of(const Json& value, const std::string& type) {
@@ -71,7 +81,10 @@ bool is_of(const Json& value, const std::string& type) {
 
 }  // namespace
 
-SchemaCompiler::SchemaCompiler(SchemaJson root) : root_(std::move(root)), merger_(root_), text_(builder_) {}
+SchemaCompiler::SchemaCompiler(SchemaJson root)
+    : scratch_(std::make_shared<AutomatonCost>()), root_(std::move(root)), merger_(root_), text_(builder_) {
+  scratch_->times = grammar_limits::kScratch;
+}
 
 Result<std::unique_ptr<const GrammarTables>> SchemaCompiler::compile() {
   const uint32_t root = rule_of(root_, "");
@@ -213,8 +226,7 @@ Expression SchemaCompiler::literal(const Json& value) {
 }
 
 Result<std::unique_ptr<const GrammarTables>> compile_json_schema(std::string_view json) {
-  if (const size_t depth = depth_of(json); depth > grammar_limits::kNesting)
-    return error(Code::kBudget, "JSON schema: nested {} deep, expected at most {}", depth, grammar_limits::kNesting);
+  KETTE_TRY(check_shape(json));
   Json root = Json::parse(json, nullptr, false);
   if (root.is_discarded()) return error(Code::kInvalidArgument, "JSON schema: not valid JSON");
   return SchemaCompiler(std::move(root)).compile();

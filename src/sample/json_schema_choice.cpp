@@ -9,23 +9,25 @@ Result<Expression> SchemaCompiler::alternatives(const Json& s, const std::string
   const bool any = s.contains("anyOf");
   const char* key = any ? "anyOf" : "oneOf";
   if (any && s.contains("oneOf")) return unsupported(path, "oneOf beside anyOf");
-  if (!s[key].is_array() || s[key].empty()) return invalid(path, fmt::format("{} is not a list of schemas", key));
+  const Json& list = s[key];
+  if (!list.is_array() || list.empty()) return invalid(path, fmt::format("{} is not a list of schemas", key));
   Json rest = Json::object();
   for (const auto& [name, value] : s.items())
     if (name != key && !is_annotation(name)) rest[name] = value;
   std::vector<const Json*> flat;  // with what stands beside
   std::vector<Expression> ways;
-  for (size_t i = 0; i < s[key].size(); ++i) {
-    const Json& alternative = s[key][i];
+  for (size_t i = 0; i < list.size(); ++i) {
+    const Json& alternative = list[i];
     const std::string where = fmt::format("{}[{}]", below(path, key), i);
     if (rest.empty()) {
       ways.push_back(call(alternative, where));
       flat.push_back(&alternative);
       continue;
     }
-    owned_.push_back(rest);
-    owned_.back()["allOf"] = Json::array({alternative});
-    KETTE_ASSIGN(const Json* merged, merger_.flatten(owned_.back(), where));
+    Json together = rest;
+    together["allOf"] = Json::array({alternative});
+    KETTE_ASSIGN(const Json* merged, merger_.keep(std::move(together), shown(where)));
+    KETTE_ASSIGN(merged, merger_.flatten(*merged, where));
     ways.push_back(call(*merged, where));
     flat.push_back(merged);
   }
@@ -64,15 +66,20 @@ Result<const SchemaJson*> SchemaCompiler::seen_through(const Json& schema, const
   return flat;
 }
 
-std::optional<std::vector<SchemaJson>> SchemaCompiler::listed(const Json& schema) {
+std::optional<std::span<const SchemaJson>> SchemaCompiler::listed(const Json& schema) {
   if (!schema.is_object()) return std::nullopt;
-  if (const Json* constant = find(schema, "const")) return std::vector<Json>{*constant};
+  if (const Json* constant = find(schema, "const")) return std::span(constant, 1);
   if (const Json* list = find(schema, "enum"); list != nullptr && list->is_array())
-    return std::vector<Json>(list->begin(), list->end());
+    return std::span(list->get_ref<const Json::array_t&>());
   return std::nullopt;
 }
-bool SchemaCompiler::share(const std::vector<Json>& a, const std::vector<Json>& b) {
-  return std::ranges::any_of(a, [&](const Json& x) { return std::ranges::find(b, x) != b.end(); });
+Result<bool> SchemaCompiler::share(std::span<const Json> a, std::span<const Json> b, const std::string& path) {
+  for (const Json& x : a)
+    for (const Json& y : b) {
+      KETTE_ASSIGN(const bool same, merger_.equal(x, y, shown(path)));
+      if (same) return true;
+    }
+  return false;
 }
 
 Result<bool> SchemaCompiler::are_apart(const Json& a, const Json& b, const std::string& path) {
@@ -87,32 +94,42 @@ Result<bool> SchemaCompiler::are_apart(const Json& a, const Json& b, const std::
   });
   if (!share_type) return true;
   const auto listed_a = listed(a), listed_b = listed(b);
-  if (listed_a && listed_b) return !share(*listed_a, *listed_b);
+  if (listed_a && listed_b) {
+    KETTE_ASSIGN(const bool common, share(*listed_a, *listed_b, path));
+    return !common;
+  }
   const std::vector<std::string> only_object{"object"};
   if (x != only_object || y != only_object) return false;
   for (const auto& [one, other] : {std::pair<const Json&, const Json&>(a, b), {b, a}}) {
     const Json* properties = find(one, "properties");
     if (properties == nullptr) continue;
+    const Json* others = find(other, "properties");
+    KETTE_TRY(merger_.spend(properties->size(), shown(path)));
     for (const auto& [name, value] : properties->items()) {
-      if (!requires_name(one, name)) continue;
-      const Json* others = find(other, "properties");
+      if (!required_by(one).contains(name)) continue;
+      if (others != nullptr) KETTE_TRY(merger_.spend(others->size(), shown(path)));
       const bool other_has = others != nullptr && others->contains(name);
       const Json* more = find(other, "additionalProperties");
       if (!other_has && more != nullptr && *more == false && !other.contains("patternProperties")) return true;
-      if (!other_has || !requires_name(other, name)) continue;
+      if (!other_has || !required_by(other).contains(name)) continue;
       KETTE_ASSIGN(const Json* p, seen_through(value, path));
       KETTE_ASSIGN(const Json* q, seen_through((*others)[name], path));
       const auto in_p = listed(*p), in_q = listed(*q);
-      if (in_p && in_q && !share(*in_p, *in_q)) return true;
+      if (!in_p || !in_q) continue;
+      KETTE_ASSIGN(const bool common, share(*in_p, *in_q, path));
+      if (!common) return true;
     }
   }
   return false;
 }
 
-bool SchemaCompiler::requires_name(const Json& schema, const std::string& name) {
-  const Json* required = find(schema, "required");
-  return required != nullptr && required->is_array() &&
-         std::find(required->begin(), required->end(), Json(name)) != required->end();
+const std::set<std::string_view>& SchemaCompiler::required_by(const Json& schema) {
+  const Json* list = find(schema, "required");
+  const auto [it, is_new] = required_.try_emplace(list);
+  if (is_new && list != nullptr && list->is_array())
+    for (const Json& name : *list)
+      if (name.is_string()) it->second.insert(name.get_ref<const std::string&>());
+  return it->second;
 }
 
 }  // namespace kette

@@ -1,10 +1,11 @@
 // The compiler of one JSON schema: a rule for each schema in it. Its methods are in json_schema*.cpp, by type.
 #pragma once
 
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,9 +58,9 @@ class SchemaCompiler {
   Status check_apart(std::vector<const Json*> alternatives, const std::string& path);
   Result<bool> are_apart(const Json& a, const Json& b, const std::string& path);
   Result<const Json*> seen_through(const Json& schema, const std::string& path);
-  static std::optional<std::vector<Json>> listed(const Json& schema);
-  static bool share(const std::vector<Json>& a, const std::vector<Json>& b);
-  static bool requires_name(const Json& schema, const std::string& name);
+  static std::optional<std::span<const Json>> listed(const Json& schema);
+  Result<bool> share(std::span<const Json> a, std::span<const Json> b, const std::string& path);
+  const std::set<std::string_view>& required_by(const Json& schema);
 
   // json_schema_object.cpp
   Result<Expression> object(const Json& s, const std::string& path);
@@ -88,12 +89,14 @@ class SchemaCompiler {
   Result<Expression> number(const Json& s, bool integer, const std::string& path);
 
   RuleBuilder builder_;
+  // Of automata that are made on the side, from which those of rules are made.
+  std::shared_ptr<AutomatonCost> scratch_;
   const Json root_;
   SchemaMerger merger_;
   JsonText text_;
   std::map<const Json*, uint32_t> rules_;
   std::vector<Todo> todo_;
-  std::deque<Json> owned_;  // schemas that were put together here
+  std::map<const Json*, std::set<std::string_view>> required_;  // the names in each list of them
 };
 
 }  // namespace kette

@@ -1,14 +1,15 @@
 #include "sample/json_schema_merge.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "sample/grammar_limits.h"
 
 namespace kette {
 namespace {
 
-constexpr size_t kReferences = 64;            // from one to the next
-constexpr size_t kMembers = size_t{1} << 18;  // of merged schemas
+constexpr size_t kReferences = 64;  // from one to the next
 
 constexpr std::string_view kAnnotations[] = {
     "title",         "description",         "default",          "examples",     "example",     "deprecated",
@@ -23,12 +24,25 @@ Status disagree(const std::string& path, const std::string& key) {
                "JSON schema: {}: keyword \"{:.64}\" in two schemas that must both hold is not supported", path, key);
 }
 
+struct Size {
+  size_t members = 0, bytes = 0;  // bytes: of keys and strings
+};
+
 // NOLINTNEXTLINE(misc-no-recursion): as deep as the source, which is limited
-size_t count_members(const SchemaJson& json) {
-  size_t n = 1;
-  if (json.is_structured())
-    for (const SchemaJson& member : json) n += count_members(member);
-  return n;
+void add_size(const SchemaJson& json, Size& size) {
+  ++size.members;
+  if (json.is_string()) size.bytes += json.get_ref<const std::string&>().size();
+  if (json.is_object()) {
+    for (const auto& [key, value] : json.get_ref<const SchemaJson::object_t&>())
+      size.bytes += key.size(), add_size(value, size);
+  } else if (json.is_array()) {
+    for (const SchemaJson& value : json) add_size(value, size);
+  }
+}
+
+Status check_object(const SchemaJson& json, std::string_view key, const std::string& path) {
+  if (json.is_object()) return {};
+  return error(Code::kInvalidArgument, "JSON schema: {}: {} is not an object", path, key);
 }
 
 // To `schema`, what must hold too. Made flat, however often this is done.
@@ -37,10 +51,6 @@ void add_schema(SchemaJson& schema, const SchemaJson& other) {
     schema["allOf"].push_back(other);
   else
     schema = SchemaJson{{"allOf", SchemaJson::array({schema, other})}};
-}
-
-bool contains(const SchemaJson& list, const SchemaJson& value) {
-  return std::find(list.begin(), list.end(), value) != list.end();
 }
 
 // The values that `schema` lists, by enum or const.
@@ -61,7 +71,8 @@ Result<std::vector<std::string>> types_of(const SchemaJson& schema, const std::s
     if (!name.is_string() || std::ranges::find(kTypes, name.get_ref<const std::string&>()) == std::end(kTypes))
       return error(Code::kInvalidArgument, "JSON schema: {}: type {:.64} is none of JSON's", path,
                    name.is_string() ? name.get_ref<const std::string&>() : name.type_name());
-    types.push_back(name.get<std::string>());
+    if (std::ranges::find(types, name.get_ref<const std::string&>()) == types.end())
+      types.push_back(name.get<std::string>());
     return {};
   };
   const auto type = schema.find("type");
@@ -80,7 +91,25 @@ Result<std::vector<std::string>> types_of(const SchemaJson& schema, const std::s
   return types;
 }
 
-Result<const SchemaJson*> SchemaMerger::find(const std::string& reference, const std::string& path) const {
+Status SchemaMerger::spend(size_t comparisons, const std::string& path) {
+  comparisons_ += comparisons;
+  if (comparisons_ <= grammar_limits::kComparisons) return {};
+  return error(Code::kBudget, "JSON schema: {}: it takes more than {} comparisons of keys and values", path,
+               grammar_limits::kComparisons);
+}
+
+Result<bool> SchemaMerger::equal(const SchemaJson& a, const SchemaJson& b, const std::string& path) {
+  KETTE_TRY(spend(1, path));
+  if (a.type() != b.type() || a.size() != b.size()) return a == b;  // numbers may be equal; for others this is quick
+  if (a.is_structured() || a.is_string()) {
+    Size size;
+    add_size(a, size);
+    KETTE_TRY(spend(size.members + size.bytes / 64, path));
+  }
+  return a == b;
+}
+
+Result<const SchemaJson*> SchemaMerger::find(const std::string& reference, const std::string& path) {
   if (!reference.starts_with('#') || (reference.size() > 1 && reference[1] != '/'))
     return error(Code::kUnsupported,
                  "JSON schema: {}: $ref \"{:.100}\" is not supported: only those to \"#\" and \"#/...\" are", path,
@@ -107,7 +136,9 @@ Result<const SchemaJson*> SchemaMerger::find(const std::string& reference, const
       name += !escape ? pointer[i] : pointer[++i] == '0' ? '~' : '/';
     }
     const SchemaJson* next = nullptr;
+    KETTE_TRY(spend(1, path));
     if (at->is_object()) {
+      KETTE_TRY(spend(at->size(), path));
       const auto it = at->find(name);
       if (it != at->end()) next = &*it;
     } else if (at->is_array() && !name.empty() && name.size() < 7 &&
@@ -124,9 +155,16 @@ Result<const SchemaJson*> SchemaMerger::find(const std::string& reference, const
 }
 
 Result<const SchemaJson*> SchemaMerger::keep(SchemaJson schema, const std::string& path) {
-  members_ += count_members(schema);
-  if (members_ > kMembers)
-    return error(Code::kBudget, "JSON schema: {}: merged schemas have more than {} members", path, kMembers);
+  Size size;
+  add_size(schema, size);
+  members_ += size.members;
+  bytes_ += size.bytes;
+  if (members_ > grammar_limits::kMergedMembers)
+    return error(Code::kBudget, "JSON schema: {}: merged schemas have more than {} members", path,
+                 grammar_limits::kMergedMembers);
+  if (bytes_ > grammar_limits::kMergedBytes)
+    return error(Code::kBudget, "JSON schema: {}: merged schemas have more than {} bytes of text", path,
+                 grammar_limits::kMergedBytes);
   kept_.push_back(std::move(schema));
   return &kept_.back();
 }
@@ -149,6 +187,7 @@ Result<const SchemaJson*> SchemaMerger::flatten(const SchemaJson& schema, const 
     return error(Code::kUnsupported, "JSON schema: {}: more than {} schemas within one another by $ref and allOf", path,
                  kReferences);
   if (!schema.is_object() || (!schema.contains("$ref") && !schema.contains("allOf"))) return &schema;
+  KETTE_TRY(spend(schema.size() * schema.size(), path));
   SchemaJson rest = SchemaJson::object();
   bool alone = true;  // $ref, and nothing that counts beside it
   for (const auto& [key, value] : schema.items()) {
@@ -189,6 +228,7 @@ Status SchemaMerger::merge(SchemaJson& into, const SchemaJson& from, const std::
   }
   if (!from.is_object() || !into.is_object())
     return error(Code::kInvalidArgument, "JSON schema: {}: a schema is an object, true or false", path);
+  KETTE_TRY(spend(from.size() * (into.size() + from.size()), path));
   KETTE_TRY(merge_objects(into, from, path));
   // What comes behind the items with schemas of their own differs, if those do.
   for (const auto& [one, other] : {std::pair<const SchemaJson&, const SchemaJson&>(into, from), {from, into}})
@@ -209,23 +249,13 @@ Status SchemaMerger::merge(SchemaJson& into, const SchemaJson& from, const std::
     into["type"] = from["type"];
     if (from.contains("nullable")) into["nullable"] = from["nullable"];
   }
-  if ((from.contains("enum") || from.contains("const")) && (into.contains("enum") || into.contains("const"))) {
-    SchemaJson values = SchemaJson::array();
-    const SchemaJson others = listed(from);
-    for (const SchemaJson& value : listed(into))
-      if (contains(others, value)) values.push_back(value);
-    into.erase("const");
-    into["enum"] = values;
-  } else {
-    for (const char* key : {"enum", "const"})
-      if (from.contains(key)) into[key] = from[key];
-  }
+  KETTE_TRY(merge_values(into, from, path));
   for (const auto& [key, value] : from.items()) KETTE_TRY(merge_keyword(into, key, value, path));
   return {};
 }
 
 // properties, required and additionalProperties together: who forbids names that the other one lists?
-Status SchemaMerger::merge_objects(SchemaJson& into, const SchemaJson& from, const std::string& path) const {
+Status SchemaMerger::merge_objects(SchemaJson& into, const SchemaJson& from, const std::string& path) {
   for (const auto& [closed, other] : {std::pair<const SchemaJson&, const SchemaJson&>(into, from), {from, into}})
     for (const char* key : {"additionalProperties", "unevaluatedProperties"}) {
       const auto rule = closed.find(key);
@@ -233,29 +263,73 @@ Status SchemaMerger::merge_objects(SchemaJson& into, const SchemaJson& from, con
       if (other.contains("patternProperties") && !closed.contains("patternProperties"))
         return disagree(path, "patternProperties");
       if (!other.contains("properties")) continue;
-      for (const auto& [name, schema] : other["properties"].items())
-        if (!closed.contains("properties") || !closed["properties"].contains(name)) {
+      KETTE_TRY(check_object(other["properties"], "properties", path));
+      std::set<std::string_view> names;
+      if (const auto own = closed.find("properties"); own != closed.end() && own->is_object())
+        for (const auto& [name, schema] : own->get_ref<const SchemaJson::object_t&>()) names.insert(name);
+      KETTE_TRY(spend(names.size() + other["properties"].size(), path));
+      for (const auto& [name, schema] : other["properties"].get_ref<const SchemaJson::object_t&>())
+        if (!names.contains(name)) {
           if (key == std::string_view("unevaluatedProperties")) continue;  // counts what others list
           return error(Code::kUnsupported,
                        "JSON schema: {}: {} of one schema concerns \"{:.64}\" of another that must hold too", path, key,
                        name);
         }
     }
-  if (const auto properties = from.find("properties"); properties != from.end()) {
-    SchemaJson& own = into["properties"];
-    for (const auto& [name, schema] : properties->items()) {
-      if (!own.contains(name))
-        own[name] = schema;
-      else if (own[name] != schema)
-        add_schema(own[name], schema);
-    }
-  }
+  if (const auto properties = from.find("properties"); properties != from.end())
+    KETTE_TRY(merge_properties(into["properties"], *properties, path));
   if (const auto required = from.find("required"); required != from.end() && required->is_array()) {
     SchemaJson& own = into["required"];
     if (!own.is_array()) own = SchemaJson::array();
+    KETTE_TRY(spend(own.size() + required->size(), path));
+    std::set<SchemaJson> names(own.begin(), own.end());
     for (const SchemaJson& name : *required)
-      if (!contains(own, name)) own.push_back(name);
+      if (names.insert(name).second) own.push_back(name);
   }
+  return {};
+}
+
+Status SchemaMerger::merge_properties(SchemaJson& into, const SchemaJson& from, const std::string& path) {
+  if (into.is_null()) into = SchemaJson::object();
+  KETTE_TRY(check_object(into, "properties", path));
+  KETTE_TRY(check_object(from, "properties", path));
+  auto& own = into.get_ref<SchemaJson::object_t&>();
+  const auto& others = from.get_ref<const SchemaJson::object_t&>();
+  KETTE_TRY(spend(own.size() + others.size(), path));
+  std::map<std::string_view, size_t> places;
+  for (size_t i = 0; i < own.size(); ++i) places.emplace((own.begin() + static_cast<std::ptrdiff_t>(i))->first, i);
+  for (const auto& [name, schema] : others) {
+    const auto place = places.find(name);
+    if (place == places.end()) {
+      own.emplace_back(name, schema);
+      continue;
+    }
+    SchemaJson& known = (own.begin() + static_cast<std::ptrdiff_t>(place->second))->second;
+    KETTE_ASSIGN(const bool same, equal(known, schema, path));
+    if (!same) add_schema(known, schema);
+  }
+  return {};
+}
+
+// enum and const: the values that both list.
+Status SchemaMerger::merge_values(SchemaJson& into, const SchemaJson& from, const std::string& path) {
+  const auto lists = [](const SchemaJson& s) { return s.contains("enum") || s.contains("const"); };
+  if (!lists(from) || !lists(into)) {
+    for (const char* key : {"enum", "const"})
+      if (from.contains(key)) into[key] = from[key];
+    return {};
+  }
+  SchemaJson values = SchemaJson::array();
+  const SchemaJson others = listed(from);
+  for (const SchemaJson& value : listed(into))
+    for (const SchemaJson& other : others) {
+      KETTE_ASSIGN(const bool same, equal(value, other, path));
+      if (!same) continue;
+      values.push_back(value);
+      break;
+    }
+  into.erase("const");
+  into["enum"] = values;
   return {};
 }
 
@@ -269,7 +343,8 @@ Status SchemaMerger::merge_keyword(SchemaJson& into, const std::string& key, con
     into[key] = value;
     return {};
   }
-  if (*own == value) return {};
+  KETTE_ASSIGN(const bool same, equal(*own, value, path));
+  if (same) return {};
   const bool numbers = own->is_number() && value.is_number();
   for (const std::string_view most : {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"})
     if (key == most && numbers) {

@@ -61,7 +61,7 @@ Result<Expression> SchemaCompiler::number(const Json& s, bool integer, const std
     }
   }
   if (!bounded) return integer ? text_.integer() : text_.number();
-  return json_number_between(builder_, range);
+  return json_number_between(builder_, range, scratch_);
 }
 
 }  // namespace kette

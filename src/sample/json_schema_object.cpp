@@ -27,15 +27,19 @@ Result<Expression> SchemaCompiler::object(const Json& s, const std::string& path
 Result<std::vector<SchemaCompiler::Member>> SchemaCompiler::listed_members(const Json& s, const Json* more,
                                                                            const std::string& path) {
   std::vector<Member> members;
+  const std::set<std::string_view>& names = required_by(s);
+  std::set<std::string_view> known;  // names of members
   if (const Json* properties = find(s, "properties"))
-    for (const auto& [name, value] : properties->items())
-      members.push_back({name, call(value, below(below(path, "properties"), name)), requires_name(s, name)});
+    for (const auto& [name, value] : properties->get_ref<const Json::object_t&>()) {
+      members.push_back({name, call(value, below(below(path, "properties"), name)), names.contains(name)});
+      known.insert(name);
+    }
   if (const Json* required = find(s, "required")) {
     if (!required->is_array()) return invalid(path, "required is not a list");
     for (const Json& name : *required) {
       if (!name.is_string()) return invalid(path, "required is not a list of names");
       const auto& n = name.get_ref<const std::string&>();
-      if (std::ranges::find(members, n, &Member::name) != members.end()) continue;
+      if (!known.insert(n).second) continue;
       if (s.contains("patternProperties"))
         return unsupported(path,
                            fmt::format("patternProperties beside the required \"{:.64}\", which is not listed,", n));
@@ -73,7 +77,7 @@ Result<std::vector<Expression>> SchemaCompiler::other_members(const Json& s, con
           builder_.sequence({text_.string(), text_.colon(), value_of(more, below(path, "additionalProperties"))}));
     return out;
   }
-  RuleBuilder scratch;
+  RuleBuilder scratch(scratch_);
   scratch.allow_new_rules(false);
   std::vector<Expression> texts;
   for (const Member& m : members) texts.push_back(json_text(scratch, m.name));
@@ -93,33 +97,28 @@ Result<std::vector<Expression>> SchemaCompiler::other_members(const Json& s, con
     } else if (*flat != true) {
       return invalid(where, "a schema is an object, true or false");
     }
-    KETTE_ASSIGN(const Dfa wrong, difference(listed_names, left));
+    KETTE_ASSIGN(const Dfa wrong, difference(listed_names, left, *scratch_));
     if (!matches_nothing(wrong)) return unsupported(path, "propertyNames that excludes a name which is listed");
   }
-  KETTE_ASSIGN(left, difference(left, listed_names));
+  KETTE_ASSIGN(left, difference(left, listed_names, *scratch_));
   const auto add = [&](Dfa name, Expression value) {
     const Expression text = builder_.automaton(std::make_shared<const Dfa>(std::move(name)));
     out.push_back(builder_.sequence({builder_.bytes("\""), text, builder_.bytes("\""), text_.colon(), value}));
   };
   if (by_pattern != nullptr) {
-    std::optional<Dfa> before;
+    const Dfa names_left = left;
     for (const auto& [pattern, schema] : by_pattern->items()) {
       const std::string where = below(below(path, "patternProperties"), pattern);
-      RuleBuilder own;
+      RuleBuilder own(scratch_);
       own.allow_new_rules(false);
       KETTE_ASSIGN(const Expression parsed, parse(own, {pattern, RegexMatch::kAnywhere}, where));
       KETTE_ASSIGN(const Dfa matching, own.determinize(parsed));
-      KETTE_ASSIGN(const Dfa both, intersection(matching, listed_names));
+      KETTE_ASSIGN(const Dfa both, intersection(matching, listed_names, *scratch_));
       if (!matches_nothing(both)) return unsupported(where, "a pattern that concerns a name which is listed too");
-      KETTE_ASSIGN(Dfa fresh, intersection(left, matching));
-      if (before) {
-        KETTE_ASSIGN(const Dfa twice, intersection(matching, *before));
-        if (!matches_nothing(twice)) return unsupported(where, "a pattern that has names in common with others");
-      }
-      KETTE_ASSIGN(before,
-                   before ? own.determinize(own.choice({own.automaton(std::make_shared<const Dfa>(*before)), parsed}))
-                          : Result<Dfa>(matching));
-      KETTE_ASSIGN(left, difference(left, matching));
+      KETTE_ASSIGN(Dfa fresh, intersection(matching, names_left, *scratch_));
+      KETTE_ASSIGN(const Dfa taken, difference(fresh, left, *scratch_));
+      if (!matches_nothing(taken)) return unsupported(where, "a pattern that has names in common with others");
+      KETTE_ASSIGN(left, difference(left, fresh, *scratch_));
       add(std::move(fresh), value_of(&schema, where));
     }
   }

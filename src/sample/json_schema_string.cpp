@@ -48,21 +48,21 @@ Result<Dfa> SchemaCompiler::string_automaton(const Json& s, const std::string& p
   KETTE_ASSIGN(const uint32_t least, count(s, "minLength", 0, path));
   KETTE_ASSIGN(const uint32_t most, count(s, "maxLength", RuleBuilder::kNoLimit, path));
   KETTE_ASSIGN(const std::vector<Pattern> all, patterns(s, path));
-  RuleBuilder scratch;
+  RuleBuilder scratch(scratch_);
   scratch.allow_new_rules(false);
   const Expression any = json_characters(scratch, {{0, kLastCodePoint}});
   KETTE_ASSIGN(Dfa out, scratch.determinize(most < least ? scratch.nothing() : scratch.repeat(any, least, most)));
   for (const Pattern& pattern : all) {
     KETTE_ASSIGN(const Expression one, parse(scratch, pattern, path));
     KETTE_ASSIGN(const Dfa dfa, scratch.determinize(one));
-    KETTE_ASSIGN(out, intersection(out, dfa));
+    KETTE_ASSIGN(out, intersection(out, dfa, *scratch_));
   }
   if (const auto values = listed(s)) {
     std::vector<Expression> texts;
     for (const Json& value : *values)
       if (value.is_string()) texts.push_back(json_text(scratch, value.get_ref<const std::string&>()));
     KETTE_ASSIGN(const Dfa dfa, scratch.determinize(scratch.choice(std::move(texts))));
-    KETTE_ASSIGN(out, intersection(out, dfa));
+    KETTE_ASSIGN(out, intersection(out, dfa, *scratch_));
   }
   return out;
 }

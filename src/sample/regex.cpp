@@ -13,6 +13,7 @@ constexpr CodeRange kWordRanges[] = {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', '
 constexpr CodeRange kSpaceRanges[] = {{'\t', '\r'},     {' ', ' '},       {0xa0, 0xa0},     {0x1680, 0x1680},
                                       {0x2000, 0x200a}, {0x2028, 0x2029}, {0x202f, 0x202f}, {0x205f, 0x205f},
                                       {0x3000, 0x3000}, {0xfeff, 0xfeff}};
+constexpr CodeRange kLineEnds[] = {{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}};
 
 class RegexParser {
  public:
@@ -161,7 +162,7 @@ class RegexParser {
     const char c = in_.peek();
     if (c == '*' || c == '+' || c == '?' || (c == '{' && in_.peek(1) >= '0' && in_.peek(1) <= '9'))
       return wrong("a repetition of nothing");
-    if (in_.take(".")) return one_of(complement({{'\n', '\n'}}));
+    if (in_.take(".")) return one_of(complement({std::begin(kLineEnds), std::end(kLineEnds)}));
     if (in_.take("[")) return char_class();
     if (c == '\\') {
       KETTE_ASSIGN(std::vector<CodeRange> ranges, escape(false));

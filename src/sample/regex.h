@@ -1,9 +1,9 @@
 // Regular expressions in ECMA-262's syntax -> expressions over bytes.
 //
-// Literals; escapes \t \n \v \f \r \0 \cX \xHH \uHHHH \u{H...} and of punctuation; . (anything but a newline); \d \D \w \W \s
-// \S; [classes] with ranges and ^; groups ( ), (?: ), (?<name> ), none of which is remembered; |; * + ? {m} {m,} {m,n},
-// also lazy, which is the same set of texts; ^ and $ at the ends of an alternative. Characters are code points. Refused
-// by name: look-around, back references, \b \B, \p, flags, and anchors elsewhere.
+// Literals; escapes \t \n \v \f \r \0 \cX \xHH \uHHHH \u{H...} and of punctuation; . (anything but the line ends \n, \r,
+// U+2028 and U+2029); \d \D \w \W \s \S; [classes] with ranges and ^; groups ( ), (?: ), (?<name> ), none of which is
+// remembered; |; * + ? {m} {m,} {m,n}, also lazy, which is the same set of texts; ^ and $ at the ends of an alternative.
+// Characters are code points. Refused by name: look-around, back references, \b \B, \p, flags, and anchors elsewhere.
 #pragma once
 
 #include <string_view>

@@ -138,6 +138,8 @@ uint32_t StackAutomaton::close() {
       seen_below_[s] = both;
     }
     const GrammarTables::State& state = tables_.states[s];
+    // What is to be added is paid for first.
+    if (!spend(tables_.calls_end(s) - state.first_call + (state.accepts ? nodes_[top.below].count : 0))) return kFailed;
     plain = std::max(plain, state.plain);
     if (state.accepts) {
       const Node below = nodes_[top.below];
@@ -225,7 +227,7 @@ uint32_t StackAutomaton::unite(uint32_t a, uint32_t b, size_t nesting) {
   if (a > b) std::swap(a, b);
   const uint64_t key = uint64_t{a} << 32 | b;
   if (const auto known = united_.find(key); known != united_.end()) return known->second;
-  if (!spend(1)) return kFailed;
+  if (!spend(1 + (nodes_[a].count + nodes_[b].count) / 32)) return kFailed;
   if (nesting > grammar_limits::kMergeDepth)
     return fail(error(Code::kBudget, "grammar: ambiguous {} rules deep", grammar_limits::kMergeDepth));
   const Node left = nodes_[a], right = nodes_[b];
