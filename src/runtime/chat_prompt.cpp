@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/json_shape.h"
 #include "runtime/forced_call.h"
 
 namespace kette {
@@ -10,28 +11,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// More than any message needs, and little enough to write out by recursion.
-constexpr size_t kMostDepth = 128;
-
-size_t depth_of(std::string_view json) {
-  size_t depth = 0, deepest = 0;
-  bool quoted = false;
-  for (size_t i = 0; i < json.size(); ++i) {
-    if (quoted && json[i] == '\\')
-      ++i;
-    else if (json[i] == '"')
-      quoted = !quoted;
-    else if (!quoted && (json[i] == '[' || json[i] == '{'))
-      deepest = std::max(deepest, ++depth);
-    else if (!quoted && (json[i] == ']' || json[i] == '}') && depth > 0)
-      --depth;
-  }
-  return deepest;
-}
+// Little enough to write out by recursion, an answer's calls among it.
+constexpr size_t kMostCallDepth = 120;
 
 Result<Json> parse(std::string_view text, std::string_view what) {
-  if (const size_t depth = depth_of(text); depth > kMostDepth)
-    return error(Code::kInvalidArgument, "{}: JSON nested {} deep, expected at most {}", what, depth, kMostDepth);
+  KETTE_TRY(check_json_shape(text, what));
   Json json = Json::parse(text, nullptr, false);
   if (json.is_discarded()) return error(Code::kInvalidArgument, "{}: not valid JSON", what);
   return json;
@@ -49,7 +33,8 @@ std::string message_json(const AnswerMessage& message, const Dialect& dialect) {
   if (message.text.empty() && !history.content_empty && history.content_null) out["content"] = nullptr;
   for (const AnswerMessage::Call& call : message.calls) {
     Json arguments = call.arguments.empty() ? "{}" : call.arguments;  // a call without any
-    if (history.arguments_as_object && !history.arguments_as_text && depth_of(call.arguments) <= kMostDepth - 8)
+    if (history.arguments_as_object && !history.arguments_as_text &&
+        check_json_shape(call.arguments, "arguments", {.depth = kMostCallDepth}).ok())
       if (Json parsed = Json::parse(arguments.get<std::string>(), nullptr, false); parsed.is_object())
         arguments = std::move(parsed);
     out["tool_calls"].push_back({{"id", fmt::format("call_{}", &call - message.calls.data())},

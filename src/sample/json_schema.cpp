@@ -1,8 +1,8 @@
 #include "sample/json_schema.h"
 
 #include <algorithm>
-#include <array>
 
+#include "base/json_shape.h"
 #include "sample/grammar_limits.h"
 #include "sample/json_schema_compiler.h"
 
@@ -47,31 +47,6 @@ constexpr struct {
     {"exclusiveMaximum", "number"},
     {"multipleOf", "number"},
 };
-
-// How deep objects and arrays nest, and how many keys the largest object has: each key is looked for among those before.
-Status check_shape(std::string_view json) {
-  std::array<size_t, grammar_limits::kNesting + 1> keys{};  // so far, of the object or array at each depth
-  size_t depth = 0;
-  bool quoted = false;
-  for (size_t i = 0; i < json.size(); ++i) {
-    if (quoted && json[i] == '\\') {
-      ++i;
-    } else if (json[i] == '"') {
-      quoted = !quoted;
-    } else if (quoted) {
-      continue;
-    } else if (json[i] == '[' || json[i] == '{') {
-      if (depth == grammar_limits::kNesting)
-        return error(Code::kBudget, "JSON schema: at byte {}: nested more than {} deep", i, grammar_limits::kNesting);
-      keys[++depth] = 0;
-    } else if ((json[i] == ']' || json[i] == '}') && depth > 0) {
-      --depth;
-    } else if (json[i] == ':' && ++keys[depth] > grammar_limits::kKeys) {
-      return error(Code::kBudget, "JSON schema: at byte {}: an object of more than {} keys", i, grammar_limits::kKeys);
-    }
-  }
-  return {};
-}
 
 bool is_of(const Json& value, const std::string& type) {
   if (type == "integer") return value.is_number_integer();
@@ -226,7 +201,7 @@ Expression SchemaCompiler::literal(const Json& value) {
 }
 
 Result<std::unique_ptr<const GrammarTables>> compile_json_schema(std::string_view json) {
-  KETTE_TRY(check_shape(json));
+  KETTE_TRY(check_json_shape(json, "JSON schema", {grammar_limits::kNesting, grammar_limits::kKeys, Code::kBudget}));
   Json root = Json::parse(json, nullptr, false);
   if (root.is_discarded()) return error(Code::kInvalidArgument, "JSON schema: not valid JSON");
   return SchemaCompiler(std::move(root)).compile();
