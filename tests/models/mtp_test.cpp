@@ -111,15 +111,25 @@ TEST_CASE("guesses of the module change no token, in one call or in slices, fres
         CHECK(guessed.drafted > 0);
         CHECK(guessed.accepted <= guessed.drafted);
         MESSAGE(checkpoint.filename().string(), " accepted ", guessed.accepted, " of ", guessed.drafted);
+        // Fast mode may round a few tokens of the prompt otherwise than all: compare with a session of the same past.
+        const auto unguessed_from = [&](size_t held) {
+          options.speculation = Speculation::kOff;
+          ok(plain->rewind(held));
+          const auto tokens = answer(*plain, prompt, options, 0).tokens;
+          if (mode != nn::Mode::kFast) CHECK(tokens == expected.tokens);
+          return tokens;
+        };
+        const auto from_half = unguessed_from(prompt.size() / 2), from_last = unguessed_from(prompt.size());
+        options.speculation = Speculation::kLookAhead;
         ok(session->rewind(prompt.size() / 2));
-        CHECK(answer(*session, prompt, options, 200).tokens == expected.tokens);
-        CHECK(answer(*session, prompt, options, 0).tokens == expected.tokens);  // all of the prompt is held
+        CHECK(answer(*session, prompt, options, 200).tokens == from_half);
+        CHECK(answer(*session, prompt, options, 0).tokens == from_last);  // all of the prompt is held
         options.speculation = Speculation::kAuto;
         CHECK(answer(*session, prompt, options, 0).drafted > 0);
         // Without the module's part of what is held it is not worth evaluating that again.
         ok(plain->rewind(prompt.size() - 1));
         const Given unguessed = answer(*plain, prompt, options, 0);
-        CHECK(unguessed.tokens == expected.tokens);
+        CHECK(unguessed.tokens == from_last);
         CHECK(unguessed.drafted == 0);
         CHECK(plain->metrics().cached_tokens == prompt.size() - 1);
       }
