@@ -111,15 +111,17 @@ TEST_CASE("guesses of the module change no token, in one call or in slices, fres
         CHECK(guessed.drafted > 0);
         CHECK(guessed.accepted <= guessed.drafted);
         MESSAGE(checkpoint.filename().string(), " accepted ", guessed.accepted, " of ", guessed.drafted);
-        // Fast mode may round a few tokens of the prompt otherwise than all: compare with a session of the same past.
-        const auto unguessed_from = [&](size_t held) {
+        // In fast mode sums may depend on how a prompt is cut: compare with a session that cut it in the same way. Of what is
+        // held the module lacks the last position, which is evaluated again.
+        const auto unguessed_from = [&](size_t held, uint32_t budget_us) {
           options.speculation = Speculation::kOff;
           ok(plain->rewind(held));
-          const auto tokens = answer(*plain, prompt, options, 0).tokens;
+          const auto tokens = answer(*plain, prompt, options, budget_us).tokens;
           if (mode != nn::Mode::kFast) CHECK(tokens == expected.tokens);
           return tokens;
         };
-        const auto from_half = unguessed_from(prompt.size() / 2), from_last = unguessed_from(prompt.size());
+        const auto from_half = unguessed_from(prompt.size() / 2 - 1, 200),
+                   from_last = unguessed_from(prompt.size() - 2, 0);
         options.speculation = Speculation::kLookAhead;
         ok(session->rewind(prompt.size() / 2));
         CHECK(answer(*session, prompt, options, 200).tokens == from_half);
