@@ -13,7 +13,8 @@
 
 KETTE_BEGIN_NAMESPACE
 
-/// Who guesses tokens ahead; the tokens are the same with and without.
+/// Who guesses tokens ahead; a guess changes no token. With mtp one token more of what is held is evaluated again with the
+/// rest of a prompt, which a fast model may round otherwise.
 enum class speculation : std::int32_t {
   automatic =
       KETTE_SPECULATION_AUTO,  ///< mtp where the model has it and nothing held need be evaluated again, else off

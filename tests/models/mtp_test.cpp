@@ -111,8 +111,8 @@ TEST_CASE("guesses of the module change no token, in one call or in slices, fres
         CHECK(guessed.drafted > 0);
         CHECK(guessed.accepted <= guessed.drafted);
         MESSAGE(checkpoint.filename().string(), " accepted ", guessed.accepted, " of ", guessed.drafted);
-        // In fast mode sums may depend on how a prompt is cut: compare with a session that cut it in the same way. Of what is
-        // held the module lacks the last position, which is evaluated again.
+        // In fast mode sums may depend on how a prompt is cut: compare with a session that cuts it in the same way. A session
+        // that guesses evaluates one more token of what is held, for its module lacks the last position.
         const auto unguessed_from = [&](size_t held, uint32_t budget_us) {
           options.speculation = Speculation::kOff;
           ok(plain->rewind(held));

@@ -379,7 +379,7 @@ class Session:
         repetition_penalty, presence_penalty, frequency_penalty, penalty_window, seed, logit_bias ({id: added}); what is
         not given is the model's default, without one temperature 1; the same seed (0 if not given) draws the same. stop: a string or several, stop_tokens: ids; the answer ends before them.
         ignore_eos: go on after the model ended its turn. show_special: control tokens appear in the text. speculation:
-        who guesses tokens ahead, which changes no token: "mtp" (the model's multi-token prediction module),
+        who guesses tokens ahead (a guess changes no token): "mtp" (the model's multi-token prediction module),
         "prompt_lookup" (what followed earlier), "off", None ("mtp" where the model has it); max_draft: at a time.
         grammar: a Grammar that the text must match; in a chat after the thinking, unless constrain_reasoning. logprobs,
         top_logprobs: what events then have. prompt_only: evaluate the prompt and end, for forks and later answers.

@@ -362,7 +362,8 @@ typedef struct kette_sampling {
 #define KETTE_TOOLS_NONE 1     /* what looks like a call is text */
 #define KETTE_TOOLS_REQUIRED 2 /* after its thinking the model calls a tool, with arguments as the tool's schema says */
 /* Who guesses tokens ahead. Several guesses are checked in one pass over the weights, and where that takes longer than it
- * saves guessing rests: tokens are the same with and without, only faster or not. */
+ * saves guessing rests: a guess changes no token. But with MTP one token more of what is held is evaluated again with the
+ * rest of a prompt, and a fast model (neither DETERMINISTIC nor EXACT) may round that otherwise. */
 #define KETTE_SPECULATION_AUTO 0          /* MTP where the model has it and nothing held need be evaluated again, else off */
 #define KETTE_SPECULATION_OFF 1
 #define KETTE_SPECULATION_PROMPT_LOOKUP 2 /* what followed earlier in the conversation; for answers that quote it */
