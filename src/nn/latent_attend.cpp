@@ -3,6 +3,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "nn/kv_cache.h"
+
 namespace kette::nn {
 namespace {
 
@@ -23,12 +25,13 @@ struct Worker {
 
 class LatentTask {
  public:
-  LatentTask(Step& step, const LatentAttend& a, size_t rows) : step_(step), a_(a) {
+  LatentTask(Step& step, const LatentAttend& a, size_t rows)
+      : step_(step), a_(a), workers_(step.arena.take<Worker>(step.executor.width())) {
     for (uint32_t i = 0; i < step.executor.width(); ++i)
-      workers_.push_back(
-          {step.arena.take<float>(KETTE_ATTEND_SCRATCH(a.key_dim, a.value_dim, rows)),
-           {step.arena.take<float>(rows * a.value_dim), step.arena.take<float>(rows), step.arena.take<float>(rows)},
-           step.arena.take<uint32_t>(rows)});
+      workers_[i] = {
+          step.arena.take<float>(KETTE_ATTEND_SCRATCH(a.key_dim, a.value_dim, rows)),
+          {step.arena.take<float>(rows * a.value_dim), step.arena.take<float>(rows), step.arena.take<float>(rows)},
+          step.arena.take<uint32_t>(rows)};
   }
 
   // Rows [first, first + n) over one span.
@@ -76,7 +79,7 @@ class LatentTask {
  private:
   Step& step_;
   const LatentAttend& a_;
-  std::vector<Worker> workers_;
+  Worker* const workers_;  // [width]
 };
 
 }  // namespace
@@ -105,6 +108,12 @@ void attend_latents(Step& step, const LatentAttend& a) {
   const size_t block = std::clamp(wanted, kLeastRows, kMostRows);
   const size_t blocks = (a.rows + block - 1) / block;
   LatentTask task(step, a, block);
+  if (step.profile != nullptr) {
+    double seen = 0;
+    for (size_t r = 0; r < a.rows; ++r) seen += a.visible[r];
+    step.profile->note(static_cast<double>(a.visible[a.rows - 1] * a.key_dim * kv_element_bytes(a.type)),
+                       2.0 * seen * static_cast<double>(a.key_dim + a.value_dim));
+  }
   const auto rows_of = [&](size_t index) { return std::min(block, a.rows - index * block); };
   Partial out{a.out, step.arena.take<float>(a.rows), step.arena.take<float>(a.rows)};
   if (!share) {
@@ -115,11 +124,11 @@ void attend_latents(Step& step, const LatentAttend& a) {
     });
     return;
   }
-  std::vector<Partial> parts;  // of each span; the first goes where the result will be
+  auto* parts = step.arena.take<Partial>(spans);  // the first goes where the result will be
   for (size_t i = 0; i < spans; ++i)
-    parts.push_back(i == 0 ? out
-                           : Partial{step.arena.take<float>(a.rows * a.value_dim), step.arena.take<float>(a.rows),
-                                     step.arena.take<float>(a.rows)});
+    parts[i] = i == 0 ? out
+                      : Partial{step.arena.take<float>(a.rows * a.value_dim), step.arena.take<float>(a.rows),
+                                step.arena.take<float>(a.rows)};
   step.executor.parallel_for(static_cast<uint32_t>(blocks * spans), [&](uint32_t i, uint32_t worker) {
     const size_t index = i % blocks, span = i / blocks;
     task.span(index * block, rows_of(index), span, task.at(parts[span], index * block), task.worker(worker));

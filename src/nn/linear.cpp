@@ -71,6 +71,7 @@ void prepare_row(Step& step, const Input& input, size_t i) {
 }
 
 void prepare(Step& step, std::span<Input> inputs) {
+  const Phase phase(step.profile, "round inputs");
   size_t rows = 0, numbers = 0;
   for (Input& input : inputs) {
     const Tensor& x = input.x;
@@ -194,6 +195,18 @@ void multiply_piece(Step& step, const Job& job, size_t first, size_t last, float
   }
 }
 
+void note_cost(Profile& profile, std::span<const Product> products) {
+  double bytes = 0, ops = 0;
+  for (const Product& p : products)
+    for (const Linear* linear : {p.linear, p.gate}) {
+      if (linear == nullptr) continue;
+      const Weight& w = linear->weight;
+      bytes += static_cast<double>(w.rows * w.format->row_bytes(w.cols));
+      ops += 2.0 * static_cast<double>(w.rows * w.cols * p.x.rows);
+    }
+  profile.note(bytes, ops);
+}
+
 }  // namespace
 
 void Weight::decode(size_t row, size_t from, size_t n, float* out) const {
@@ -259,6 +272,7 @@ void multiply(Step& step, std::span<const Product> products) {
   for (size_t j = 0, n = 0; j < products.size(); ++j)
     for (size_t first = 0; first < products[j].linear->out(); first += jobs[j].columns) piece[n++] = {&jobs[j], first};
   const Tensor gates = step.arena.tensor(step.executor.width(), (gate_numbers + 15) / 16 * 16);  // no shared lines
+  if (step.profile != nullptr) note_cost(*step.profile, products);
   step.executor.parallel_for(static_cast<uint32_t>(pieces), [&](uint32_t i, uint32_t worker) {
     const auto [job, first] = piece[i];
     const size_t last = std::min(first + job->columns, job->product->linear->out());
@@ -267,6 +281,7 @@ void multiply(Step& step, std::span<const Product> products) {
 }
 
 void add_rows(Step& step, const Tensor& x, const Tensor& y) {
+  const Phase phase(step.profile, "add");
   step.parallel_rows(x.rows, 8, [&](size_t first, size_t last) {
     for (size_t i = first; i < last; ++i) step.vector().add(x.row(i), x.cols, y.row(i));
   });

@@ -55,9 +55,11 @@ void Moe::route(Step& step, const Tensor& normed, const Tensor& logits, const Te
 void Moe::add(Step& step, const Tensor& normed, const Tensor& x) const {
   const Arena::Mark mark(step.arena);
   const size_t k = router.routing.num_experts_per_tok, slots = x.rows * k;
+  Phase phase(step.profile, "router");
   const Tensor logits = step.arena.tensor(x.rows, router.num_experts()), shared_weight = step.arena.tensor(x.rows, 1);
   Choice* chosen = step.arena.take<Choice>(slots);
   route(step, normed, logits, shared_weight, chosen);
+  phase.next("gather");
   const Places places = sort_by_expert(step, chosen, slots, experts.size());
 
   // Each place's input, and later its expert's result. A single row serves all its experts as it is.
@@ -84,8 +86,11 @@ void Moe::add(Step& step, const Tensor& normed, const Tensor& x) const {
     up[n] = {&experts[e].up_proj, in, h.slice(first, rows), &experts[e].gate_proj};
     down[n++] = {&experts[e].down_proj, h.slice(first, rows), gathered.slice(first, rows)};
   }
+  phase.next("experts gate and up");
   multiply(step, {up, n});
+  phase.next("experts down");
   multiply(step, {down, n});
+  phase.next("add experts");
 
   // Slot by slot, whoever computed them: the order of additions is the token's own.
   step.parallel_rows(x.rows, 4, [&](size_t first, size_t last) {
