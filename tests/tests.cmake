@@ -206,3 +206,21 @@ function(kette_consumer_tests)
     set_tests_properties(consumer/${kind} PROPERTIES TIMEOUT 600 SKIP_REGULAR_EXPRESSION "SKIPPED:")
   endforeach()
 endfunction()
+
+# bench/instructions: the main kernels' instruction counts against those of tests/bench/instructions.json. Another
+# compiler, or flags, have a table of their own; kette_instructions_update counts anew and writes it.
+function(kette_instruction_tests)
+  if(KETTE_SANITIZE)
+    return()
+  endif()
+  add_executable(kette_instructions bench/instructions.cpp)
+  target_link_libraries(kette_instructions PRIVATE kette_test_support)
+  string(TOUPPER "${CMAKE_BUILD_TYPE}" type)
+  string(STRIP "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION} ${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${type}}" key)
+  string(REGEX REPLACE " +" " " key "${key}")
+  set(compare "${Python3_EXECUTABLE}" "${CMAKE_CURRENT_SOURCE_DIR}/bench/instructions.py"
+    "$<TARGET_FILE:kette_instructions>" "${CMAKE_CURRENT_SOURCE_DIR}/bench/instructions.json" --key "${key}")
+  add_test(NAME bench/instructions COMMAND ${compare})
+  set_tests_properties(bench/instructions PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 180)
+  add_custom_target(kette_instructions_update COMMAND ${compare} --update DEPENDS kette_instructions VERBATIM USES_TERMINAL)
+endfunction()

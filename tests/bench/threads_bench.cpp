@@ -1,6 +1,8 @@
-// What it costs to hand work to the threads: nanoseconds of one stretch of empty tasks, by threads and tasks, awake
-// inside a step. Wall time, the best of several rounds: only what other programs leave.   threads_bench [MOST_THREADS]
+// What it costs to hand work to the threads, awake inside a step: nanoseconds of a stretch of empty tasks, which whoever
+// is quickest takes, and of one that all threads have to take part in. Wall time, the best of many rounds; it wants a
+// machine of its own.   threads_bench [MOST_THREADS]
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -12,13 +14,14 @@ namespace {
 
 using namespace kette;
 
-double nanoseconds(Executor& pool, uint32_t tasks) {
-  constexpr uint32_t kStretches = 2000;
+template <class Task>
+double nanoseconds(Executor& pool, uint32_t tasks, const Task& task) {
+  constexpr uint32_t kStretches = 1000;
   double best = 1e18;
-  for (int round = 0; round < 30; ++round) {
+  for (int round = 0; round < 60; ++round) {
     pool.begin_step();
     const auto start = std::chrono::steady_clock::now();
-    for (uint32_t i = 0; i < kStretches; ++i) pool.parallel_for(tasks, [](uint32_t, uint32_t) {});
+    for (uint32_t i = 0; i < kStretches; ++i) pool.parallel_for(tasks, [&](uint32_t, uint32_t) { task(); });
     const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
     pool.end_step();
     best = std::min(best, took.count() / kStretches);
@@ -33,9 +36,19 @@ int main(int argc, char** argv) {
   for (uint32_t threads = 1; threads <= most; threads *= 2) {
     const auto pool = make_thread_pool({.n_threads = threads, .spin_us = 50, .nice = 0, .cpus = {}});
     if (!pool.ok()) return 1;
-    for (const uint32_t tasks : {threads, 4 * threads, 16 * threads})
-      std::printf("%u threads, stretches of %3u empty tasks: %7.1f ns a stretch\n", (*pool)->width(), tasks,
-                  nanoseconds(**pool, tasks));
+    const uint32_t width = (*pool)->width();
+    for (const uint32_t tasks : {width, 8 * width})
+      std::printf("%u threads, stretches of %3u empty tasks: %7.1f ns a stretch\n", width, tasks,
+                  nanoseconds(**pool, tasks, [] {}));
+    // Each task waits for the others: all threads have to come, and to be seen to be done.
+    std::atomic<uint64_t> arrived{0};
+    const auto meet = [&] {
+      const uint64_t all = arrived.fetch_add(1) / width * width + width;
+      while (arrived.load(std::memory_order_relaxed) < all) {
+      }
+    };
+    std::printf("%u threads, stretches that all take part in:  %7.1f ns a stretch\n", width,
+                nanoseconds(**pool, width, meet));
   }
   return 0;
 }
