@@ -24,8 +24,8 @@ class ProfileTable {
   void print(const char* title) const {
     std::printf("%s: %.0f passes of %.1f tokens, %.0f threads, %.2f stretches a layer\n", title, passes_,
                 number(head_, "rows") / passes_, number(head_, "threads"), number(head_, "stretches_per_layer"));
-    std::printf("  %-22s %10s %7s %10s %10s %6s %9s %8s %8s %8s\n", "phase", "us", "share", "serial us", "waiting us",
-                "lost", "stretches", "tasks", "GB/s", "Gop/s");
+    std::printf("  %-22s %10s %7s %10s %10s %8s %6s %9s %8s %8s %8s\n", "phase", "us", "share", "serial us",
+                "waiting us", "late us", "lost", "stretches", "tasks", "GB/s", "Gop/s");
     for (const std::string& phase : phases_) print_row(phase, text(phase, "name"));
     print_row(total_, "total");
   }
@@ -42,9 +42,10 @@ class ProfileTable {
   }
   void print_row(const std::string& row, const std::string& name) const {
     const auto of = [&](const char* key) { return number(row, key); };
-    std::printf("  %-22s %10.1f %6.1f%% %10.1f %10.1f %5.1f%% %9.1f %8.1f %8.2f %8.1f\n", name.c_str(),
+    std::printf("  %-22s %10.1f %6.1f%% %10.1f %10.1f %8.1f %5.1f%% %9.1f %8.1f %8.2f %8.1f\n", name.c_str(),
                 of("wall_us") / passes_, of("share") * 100, of("serial_us") / passes_, of("waiting_us") / passes_,
-                of("lost") * 100, of("stretches") / passes_, of("tasks") / passes_, of("gb_s"), of("gop_s"));
+                of("late_us") / passes_, of("lost") * 100, of("stretches") / passes_, of("tasks") / passes_, of("gb_s"),
+                of("gop_s"));
   }
 
   double passes_;

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "nn/elements.h"
 #include "nn/kv_cache.h"
 
 namespace kette::nn {
@@ -87,14 +88,14 @@ class LatentTask {
 void merge(const Partial& from, size_t dim, const Partial& into) {
   const float largest = *from.largest > *into.largest ? *from.largest : *into.largest;
   const float keep = std::exp(*into.largest - largest), add = std::exp(*from.largest - largest);
-  for (size_t d = 0; d < dim; ++d) into.out[d] = into.out[d] * keep + from.out[d] * add;
+  for_elements(from.out, dim, into.out, [=](float x, float y) { return y * keep + x * add; });
   *into.sum = *into.sum * keep + *from.sum * add;
   *into.largest = largest;
 }
 
 void finish(const Partial& row, size_t dim) {
   const float factor = 1.0f / *row.sum;
-  for (size_t d = 0; d < dim; ++d) row.out[d] *= factor;
+  for_elements(row.out, dim, row.out, [=](float, float y) { return y * factor; });
 }
 
 void attend_latents(Step& step, const LatentAttend& a) {
@@ -133,7 +134,8 @@ void attend_latents(Step& step, const LatentAttend& a) {
     const size_t index = i % blocks, span = i / blocks;
     task.span(index * block, rows_of(index), span, task.at(parts[span], index * block), task.worker(worker));
   });
-  step.parallel_rows(a.rows, 4, [&](size_t first, size_t last) {
+  // A piece of some 16,384 numbers is worth handing out.
+  step.parallel_rows(a.rows, std::max<size_t>(16384 / (spans * a.value_dim), 1), [&](size_t first, size_t last) {
     for (size_t r = first; r < last; ++r) {
       for (size_t i = 1; i < span_count(a.visible[r]); ++i) merge(task.at(parts[i], r), a.value_dim, task.at(out, r));
       finish(task.at(out, r), a.value_dim);

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "nn/elements.h"
+
 namespace kette::nn {
 namespace {
 
@@ -30,10 +32,6 @@ Places sort_by_expert(Step& step, const Choice* chosen, size_t slots, size_t num
 }
 
 float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
-
-void add_scaled(const float* x, float factor, size_t n, float* y) {
-  for (size_t i = 0; i < n; ++i) y[i] += factor * x[i];
-}
 
 }  // namespace
 

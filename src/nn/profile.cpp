@@ -10,6 +10,7 @@ Profile::Row Profile::total() const {
     sum.wall += row.wall;
     sum.parallel += row.parallel;
     sum.work += row.work;
+    sum.late += row.late;
     sum.stretches += row.stretches;
     sum.tasks += row.tasks;
     sum.bytes += row.bytes;
@@ -57,10 +58,11 @@ void Profile::run(uint32_t n, Task task, void* arg) {
 void Profile::record(Clock::time_point begin, uint32_t n) {
   const Clock::time_point end = Clock::now();
   uint64_t tasks = 0;
-  Duration work{};
+  Duration work{}, late{};
   for (const Slot& slot : slots_) {
     tasks += slot.tasks;
     if (slot.tasks > 0) work += slot.end - slot.begin;
+    late += (slot.tasks > 0 ? slot.begin : end) - begin;
   }
   if (tasks > 0 && row_ != kOutside) {
     Row& row = rows_[row_];
@@ -73,6 +75,7 @@ void Profile::record(Clock::time_point begin, uint32_t n) {
       layer_stretches_ += in_layer_ ? 1 : 0;
       row.parallel += end - begin;
       row.work += work;
+      row.late += late;
     }
   }
   noted_bytes_ = noted_ops_ = 0;

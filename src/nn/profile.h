@@ -22,6 +22,7 @@ class Profile final : public Executor {
     Duration wall{};      // without that of phases within it
     Duration parallel{};  // of wall: in stretches of more than one task, which are what threads wait at the end of
     Duration work{};      // of all threads together, in tasks of these
+    Duration late{};      // of all threads together: until their first task of these, if any
     uint64_t stretches = 0;
     uint64_t tasks = 0;         // with those of stretches of one task
     double bytes = 0, ops = 0;  // what was noted; a multiply-add is two

@@ -26,6 +26,7 @@ Json json_of(const Row& row, const Row& total, uint32_t width) {
   out["serial_us"] = rounded(serial, 1);
   out["work_us"] = rounded(microseconds(row.work), 1);
   out["waiting_us"] = rounded(waiting, 1);
+  out["late_us"] = rounded(microseconds(row.late) / width, 1);
   out["lost"] = rounded(ratio(serial + waiting, wall), 4);
   out["stretches"] = row.stretches;
   out["tasks"] = row.tasks;

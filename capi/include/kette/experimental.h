@@ -20,8 +20,8 @@ typedef kette_status (*kette_session_set_profile_fn)(kette_session* session, int
  * stretches of work that threads wait for each other at the end of), total, and phases, an array. Of total and of each
  * phase: name, times (entered), wall_us, share (of the total's), parallel_us (of wall_us: in stretches that several
  * threads may take), serial_us (the rest), work_us (of all threads together, in those stretches), waiting_us (of an
- * average thread: parallel_us - work_us / threads), lost (serial_us and waiting_us as a share of wall_us), stretches,
- * tasks, and where known gb_s (of weights or cache read, each once a stretch) and gop_s (a multiply-add is two), by
+ * average thread: parallel_us - work_us / threads), late_us (of waiting_us: before its first task), lost (serial_us and
+ * waiting_us as a share of wall_us), stretches, tasks, and where known gb_s (of weights or cache read, each once a stretch) and gop_s (a multiply-add is two), by
  * wall_us. KETTE_E_MISUSE: nothing was ever measured. [T2] */
 #define KETTE_SESSION_PROFILE "session_profile_since_0.1"
 typedef kette_status (*kette_session_profile_fn)(const kette_session* session, kette_buf** json, kette_error** err);
