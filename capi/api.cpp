@@ -24,6 +24,4 @@ const void* kette_get_api(uint32_t min_version) {
   return min_version <= KETTE_VERSION && abi_of(min_version) == abi_of(KETTE_VERSION) ? &kTable : nullptr;
 }
 
-kette_function kette_get_experimental(const char*) { return nullptr; }
-
 }  // extern "C"

@@ -1,5 +1,6 @@
 // Time prefill and decode on fixed pseudo-random token ids: one JSON object on standard output.
 // kette_bench MODEL --prompt 512 --decode 64 --threads 2 --reps 3 --json
+// With --profile: where the time of these passes goes, phase by phase.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -11,13 +12,15 @@
 #include <string>
 #include <vector>
 
+#include "profile_table.h"
+
 namespace {
 
 struct Options {
   std::string model, isa;
   std::uint32_t prompt = 512, decode = 64, reps = 3;
   int threads = 0;
-  bool exact = false, json = false;
+  bool exact = false, json = false, profile = false;
 };
 
 using Clock = std::chrono::steady_clock;
@@ -65,6 +68,28 @@ std::string member(const std::string& json, const std::string& key) {
   return begin == std::string::npos ? "" : json.substr(begin + 1, json.find('"', begin + 1) - begin - 1);
 }
 
+// Both kinds of pass, each measured alone, after one that warms up.
+template <class Prefill, class Decode>
+int profile(const Options& o, kette::session& session, const Prefill& prefill, const Decode& decode) {
+  prefill(), decode();
+  const auto measured = [&](const auto& once) {
+    session.set_profile(true).value();
+    for (std::uint32_t rep = 0; rep < o.reps; ++rep) once();
+    session.set_profile(false).value();
+    return session.profile().value();
+  };
+  const std::string of_prefill = measured(prefill);
+  const std::string of_decode = measured([&] { session.rewind(o.prompt).value(), decode(); });
+  if (o.json) {
+    std::printf("{\"engine\": \"kette\", \"model\": %s, \"prompt\": %u, \"prefill\": %s, \"decode\": %s}\n",
+                quoted(o.model).c_str(), o.prompt, of_prefill.c_str(), of_decode.c_str());
+    return 0;
+  }
+  if (o.prompt > 0) ProfileTable(of_prefill).print("prefill");
+  if (o.decode > 0) ProfileTable(of_decode).print("decode");
+  return 0;
+}
+
 int run(const Options& o) {
   const auto runtime =
       kette::runtime::create(kette::runtime_options{}.set_threads(o.threads).set_max_isa(o.isa)).value();
@@ -75,19 +100,25 @@ int run(const Options& o) {
   kette::session session(model, kette::session_options{}.set_max_context(o.prompt + o.decode + 8));
 
   const std::uint64_t ids = model.vocab_size() - 1;
-  std::vector<kette::token> prompt(o.prompt);
-  for (std::uint64_t i = 0; i < prompt.size(); ++i) prompt[i] = static_cast<kette::token>((1 + i * 7919) % ids);
+  std::vector<kette::token> tokens(o.prompt);
+  for (std::uint64_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<kette::token>((1 + i * 7919) % ids);
   std::vector<float> logits(model.vocab_size());
-  std::vector<double> pp, tg;
-  for (std::uint32_t rep = 0; rep <= o.reps; ++rep) {  // the first warms up
+  const auto prefill = [&] {
     session.rewind(0).value();
-    Clock::time_point start = Clock::now();
-    if (o.prompt > 0) session.eval(prompt, logits, 1).value();
-    const double prefill_s = seconds_since(start);
-    start = Clock::now();
+    const Clock::time_point start = Clock::now();
+    if (o.prompt > 0) session.eval(tokens, logits, 1).value();
+    return seconds_since(start);
+  };
+  const auto decode = [&] {
+    const Clock::time_point start = Clock::now();
     for (std::uint64_t i = 0; i < o.decode; ++i)
       session.eval({static_cast<kette::token>((1 + i * 104729) % ids)}, logits, 1).value();
-    const double decode_s = seconds_since(start);
+    return seconds_since(start);
+  };
+  if (o.profile) return profile(o, session, prefill, decode);
+  std::vector<double> pp, tg;
+  for (std::uint32_t rep = 0; rep <= o.reps; ++rep) {  // the first warms up
+    const double prefill_s = prefill(), decode_s = decode();
     if (rep == 0) continue;
     pp.push_back(o.prompt / prefill_s);
     tg.push_back(o.decode / decode_s);
@@ -126,6 +157,7 @@ int main(int argc, char** argv) {
   app.add_option("--isa", o.isa, "at most this instruction set: ref, avx2, avx512, avx512_bf16, amx");
   app.add_flag("--exact", o.exact, "float32 activations");
   app.add_flag("--json", o.json, "one JSON object instead of a sentence");
+  app.add_flag("--profile", o.profile, "instead of rates, where the time of a prefill and of decode steps goes");
   CLI11_PARSE(app, argc, argv);
   try {
     return run(o);

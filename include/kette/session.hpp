@@ -19,6 +19,7 @@
 
 #include "kette/adapter.hpp"
 #include "kette/detail/answer.hpp"
+#include "kette/experimental.h"
 
 KETTE_BEGIN_NAMESPACE
 
@@ -347,6 +348,20 @@ class session {
                           m.reasoning_tokens,
                           static_cast<kette::reasoning_end>(m.reasoning_end),
                           m.dropped_messages};
+  }
+
+  /// Measure where the time of this session's passes goes from here on, anew if that was on, or stop; results are the
+  /// same, bit for bit. Experimental: unsupported by a library that has other functions for it.
+  result<void> set_profile(bool on) {
+    const auto set = reinterpret_cast<kette_session_set_profile_fn>(kette_get_experimental(KETTE_SESSION_SET_PROFILE));
+    if (set == nullptr) return error(errc::unsupported, "this library has no " KETTE_SESSION_SET_PROFILE);
+    return detail::call([&](kette_error** e) { return set(raw(), on ? 1 : 0, e); });
+  }
+  /// What was measured, as JSON: see kette/experimental.h. Fails with misuse if nothing ever was.
+  result<std::string> profile() const {
+    const auto get = reinterpret_cast<kette_session_profile_fn>(kette_get_experimental(KETTE_SESSION_PROFILE));
+    if (get == nullptr) return error(errc::unsupported, "this library has no " KETTE_SESSION_PROFILE);
+    return detail::make_string([&](kette_buf** out, kette_error** e) { return get(raw(), out, e); });
   }
 
   const kette::model& model() const noexcept { return state_->of; }

@@ -121,14 +121,16 @@ class ThreadPool final : public Executor {
   static bool open(uint64_t ticket) { return (ticket & kMask) < (ticket >> kBits & kMask); }
 
   // Take tasks until the job has none left. A ticket taken in range keeps its job open until it is reported done, so
-  // the job's fields cannot change under it.
+  // the job's fields cannot change under it; all are reported together, for the word is everybody's.
   void take_tasks(uint32_t worker) {
+    uint32_t done = 0;
     while (open(ticket_.load(std::memory_order_relaxed))) {
       const uint64_t ticket = ticket_.fetch_add(1, std::memory_order_acq_rel);
-      if (!open(ticket)) return;
+      if (!open(ticket)) break;
       task_(arg_, first_ + static_cast<uint32_t>(ticket & kMask), worker);
-      completed_.fetch_add(1, std::memory_order_release);
+      ++done;
     }
+    if (done > 0) completed_.fetch_add(done, std::memory_order_release);
   }
 
   void work(uint32_t worker) {

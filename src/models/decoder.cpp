@@ -92,7 +92,10 @@ class Decoder final : public Model {
       norm_(step, hidden, known);
       ahead_->hnorm(step, known, known);
     }
-    multiply(step, std::array{nn::Product{&ahead_->eh_proj, joined, y}});
+    {
+      const nn::Phase phase(step.profile, "join");
+      multiply(step, std::array{nn::Product{&ahead_->eh_proj, joined, y}});
+    }
     ahead_->layer.forward(step, batch, layers_.size(), y);
   }
   void ahead_head(nn::Step& step, const nn::Tensor& y, const nn::Tensor& logits) const override {
@@ -105,6 +108,7 @@ class Decoder final : public Model {
     const nn::Arena::Mark mark(step.arena);
     const nn::Tensor normed = step.arena.tensor(x.rows, x.cols);
     norm(step, x, normed);
+    const nn::Phase phase(step.profile, "head");
     multiply(step, std::array{nn::Product{&head, normed, logits}});
   }
 

@@ -62,6 +62,7 @@ const Additions* map_inputs(Step& step, std::span<const Product> products) {
   for (const Product& p : products) additions += of(p.linear).size() + of(p.gate).size();
   if (additions == 0) return nullptr;
 
+  const Phase phase(step.profile, "adapters");
   auto* all = step.arena.take<Addition>(additions);
   auto* by_product = step.arena.take<Additions>(2 * products.size());
   size_t n = 0, pieces = 0;

@@ -8,13 +8,17 @@ namespace kette::nn {
 
 void GqaAttention::add(Step& step, const Tensor& normed, const Batch& batch, size_t layer, const Tensor& x) const {
   const Arena::Mark mark(step.arena);
+  Phase phase(step.profile, "attention projections");
   const Tensor q = step.arena.tensor(x.rows, num_heads * head_dim);
   const Tensor k = step.arena.tensor(x.rows, num_kv_heads * head_dim);
   const Tensor v = step.arena.tensor(x.rows, num_kv_heads * head_dim);
   multiply(step, std::array{Product{&q_proj, normed, q}, Product{&k_proj, normed, k}, Product{&v_proj, normed, v}});
+  phase.next("rotate and store");
   rotate_and_store(step, batch, layer, q, k, v);
+  phase.next("attend");
   const Tensor heads = step.arena.tensor(x.rows, num_heads * head_dim);
   attend(step, batch, layer, q, heads);
+  phase.next("output projection");
   const Tensor y = step.arena.tensor(x.rows, x.cols);
   multiply(step, std::array{Product{&o_proj, heads, y}});
   add_rows(step, y, x);
@@ -53,6 +57,13 @@ void GqaAttention::attend(Step& step, const Batch& batch, size_t layer, const Te
   for (const Sequence& s : batch.sequences) {
     const size_t pairs = s.rows * group;
     const size_t blocks = (pairs + kAttendRows - 1) / kAttendRows;
+    if (step.profile != nullptr) {
+      const size_t positions = s.first_position + s.rows, bytes = s.kv->shape().key_bytes(s.kv->type());
+      const double seen = (static_cast<double>(s.first_position) + 0.5 * static_cast<double>(s.rows + 1)) *
+                          static_cast<double>(s.rows * num_heads);
+      step.profile->note(2.0 * static_cast<double>(num_kv_heads * positions * bytes),
+                         4.0 * seen * static_cast<double>(head_dim));
+    }
     // The last rows see the most positions: handing them out first lets threads end together.
     step.executor.parallel_for(static_cast<uint32_t>(blocks * num_kv_heads), [&](uint32_t i, uint32_t worker) {
       const size_t kv_head = i % num_kv_heads;

@@ -3,6 +3,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "nn/elements.h"
+#include "nn/kv_cache.h"
+
 namespace kette::nn {
 namespace {
 
@@ -23,12 +26,13 @@ struct Worker {
 
 class LatentTask {
  public:
-  LatentTask(Step& step, const LatentAttend& a, size_t rows) : step_(step), a_(a) {
+  LatentTask(Step& step, const LatentAttend& a, size_t rows)
+      : step_(step), a_(a), workers_(step.arena.take<Worker>(step.executor.width())) {
     for (uint32_t i = 0; i < step.executor.width(); ++i)
-      workers_.push_back(
-          {step.arena.take<float>(KETTE_ATTEND_SCRATCH(a.key_dim, a.value_dim, rows)),
-           {step.arena.take<float>(rows * a.value_dim), step.arena.take<float>(rows), step.arena.take<float>(rows)},
-           step.arena.take<uint32_t>(rows)});
+      workers_[i] = {
+          step.arena.take<float>(KETTE_ATTEND_SCRATCH(a.key_dim, a.value_dim, rows)),
+          {step.arena.take<float>(rows * a.value_dim), step.arena.take<float>(rows), step.arena.take<float>(rows)},
+          step.arena.take<uint32_t>(rows)};
   }
 
   // Rows [first, first + n) over one span.
@@ -76,7 +80,7 @@ class LatentTask {
  private:
   Step& step_;
   const LatentAttend& a_;
-  std::vector<Worker> workers_;
+  Worker* const workers_;  // [width]
 };
 
 }  // namespace
@@ -84,14 +88,14 @@ class LatentTask {
 void merge(const Partial& from, size_t dim, const Partial& into) {
   const float largest = *from.largest > *into.largest ? *from.largest : *into.largest;
   const float keep = std::exp(*into.largest - largest), add = std::exp(*from.largest - largest);
-  for (size_t d = 0; d < dim; ++d) into.out[d] = into.out[d] * keep + from.out[d] * add;
+  for_elements(from.out, dim, into.out, [=](float x, float y) { return y * keep + x * add; });
   *into.sum = *into.sum * keep + *from.sum * add;
   *into.largest = largest;
 }
 
 void finish(const Partial& row, size_t dim) {
   const float factor = 1.0f / *row.sum;
-  for (size_t d = 0; d < dim; ++d) row.out[d] *= factor;
+  for_elements(row.out, dim, row.out, [=](float, float y) { return y * factor; });
 }
 
 void attend_latents(Step& step, const LatentAttend& a) {
@@ -105,6 +109,12 @@ void attend_latents(Step& step, const LatentAttend& a) {
   const size_t block = std::clamp(wanted, kLeastRows, kMostRows);
   const size_t blocks = (a.rows + block - 1) / block;
   LatentTask task(step, a, block);
+  if (step.profile != nullptr) {
+    double seen = 0;
+    for (size_t r = 0; r < a.rows; ++r) seen += a.visible[r];
+    step.profile->note(static_cast<double>(a.visible[a.rows - 1] * a.key_dim * kv_element_bytes(a.type)),
+                       2.0 * seen * static_cast<double>(a.key_dim + a.value_dim));
+  }
   const auto rows_of = [&](size_t index) { return std::min(block, a.rows - index * block); };
   Partial out{a.out, step.arena.take<float>(a.rows), step.arena.take<float>(a.rows)};
   if (!share) {
@@ -115,16 +125,17 @@ void attend_latents(Step& step, const LatentAttend& a) {
     });
     return;
   }
-  std::vector<Partial> parts;  // of each span; the first goes where the result will be
+  auto* parts = step.arena.take<Partial>(spans);  // the first goes where the result will be
   for (size_t i = 0; i < spans; ++i)
-    parts.push_back(i == 0 ? out
-                           : Partial{step.arena.take<float>(a.rows * a.value_dim), step.arena.take<float>(a.rows),
-                                     step.arena.take<float>(a.rows)});
+    parts[i] = i == 0 ? out
+                      : Partial{step.arena.take<float>(a.rows * a.value_dim), step.arena.take<float>(a.rows),
+                                step.arena.take<float>(a.rows)};
   step.executor.parallel_for(static_cast<uint32_t>(blocks * spans), [&](uint32_t i, uint32_t worker) {
     const size_t index = i % blocks, span = i / blocks;
     task.span(index * block, rows_of(index), span, task.at(parts[span], index * block), task.worker(worker));
   });
-  step.parallel_rows(a.rows, 4, [&](size_t first, size_t last) {
+  // A piece of some 16,384 numbers is worth handing out.
+  step.parallel_rows(a.rows, std::max<size_t>(16384 / (spans * a.value_dim), 1), [&](size_t first, size_t last) {
     for (size_t r = first; r < last; ++r) {
       for (size_t i = 1; i < span_count(a.visible[r]); ++i) merge(task.at(parts[i], r), a.value_dim, task.at(out, r));
       finish(task.at(out, r), a.value_dim);

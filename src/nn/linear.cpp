@@ -32,7 +32,6 @@ struct Job {
   Input* input;
   bool dot;        // by dot kernels, otherwise by panels
   size_t at_once;  // rows of x that one call takes
-  size_t columns;  // of the result in one piece of work
   Additions added, added_to_gate;
 };
 
@@ -54,7 +53,7 @@ size_t plan(Step& step, std::span<const Product> products, Job* jobs, Input* inp
       input.quantize |= dot && linear->dot->form == kernels::Form::kQ8;
       input.narrow |= !dot && linear->panel->type() == PanelType::kBf16;
     }
-    *jobs++ = {&p, &input, dot, dot && !any ? kDotRows : p.x.rows, kPanelWidth, {}, {}};
+    *jobs++ = {&p, &input, dot, dot && !any ? kDotRows : p.x.rows, {}, {}};
   }
   return n;
 }
@@ -71,6 +70,7 @@ void prepare_row(Step& step, const Input& input, size_t i) {
 }
 
 void prepare(Step& step, std::span<Input> inputs) {
+  const Phase phase(step.profile, "round inputs");
   size_t rows = 0, numbers = 0;
   for (Input& input : inputs) {
     const Tensor& x = input.x;
@@ -95,8 +95,8 @@ void prepare(Step& step, std::span<Input> inputs) {
     numbers += x.rows * x.cols;
   }
   if (rows == 0) return;
-  // A piece of some 8,192 numbers is worth handing out.
-  step.parallel_rows(rows, std::max<size_t>(8192 * rows / numbers, 1), [&](size_t first, size_t last) {
+  // A piece of some 16,384 numbers is worth handing out.
+  step.parallel_rows(rows, std::max<size_t>(16384 * rows / numbers, 1), [&](size_t first, size_t last) {
     size_t begin = 0;  // of an input's rows among all that are prepared
     for (const Input& input : inputs) {
       if (!input.quantize && !input.narrow) continue;
@@ -194,6 +194,52 @@ void multiply_piece(Step& step, const Job& job, size_t first, size_t last, float
   }
 }
 
+// Columns of the result in one piece of work. Large pieces at first and small ones at the end, so that threads end
+// together and yet few pieces are taken; none so small (a few microseconds) that it would not be worth it. Kernels take
+// 16 columns at once, or 32 of more rows.
+struct Cut {
+  size_t least, most, left;
+
+  size_t next(uint32_t width, size_t of_job) {
+    const size_t columns = std::clamp(left / (width * 2), least, most);
+    const size_t taken = std::min(columns / (columns < 32 ? 16 : 32) * (columns < 32 ? 16 : 32), of_job);
+    left -= taken;
+    return taken;
+  }
+};
+
+struct Piece {
+  const Job* job;
+  size_t first, last;  // columns
+};
+
+// f(piece) for every piece of all jobs, in order.
+template <class F>
+void cut_into_pieces(std::span<const Job> jobs, uint32_t width, F&& f) {
+  Cut few{16, 256, 0}, many{kPanelWidth / 2, kPanelWidth, 0}, panels{kPanelWidth, kPanelWidth, 0};
+  const auto cut_of = [&](const Job& job) -> Cut& { return !job.dot ? panels : job.at_once <= kDotRows ? few : many; };
+  for (const Job& job : jobs) cut_of(job).left += job.product->linear->out();
+  for (const Job& job : jobs) {
+    const size_t out = job.product->linear->out();
+    for (size_t first = 0, last = 0; first < out; first = last) {
+      last = first + cut_of(job).next(width, out - first);
+      f(Piece{&job, first, last});
+    }
+  }
+}
+
+void note_cost(Profile& profile, std::span<const Product> products) {
+  double bytes = 0, ops = 0;
+  for (const Product& p : products)
+    for (const Linear* linear : {p.linear, p.gate}) {
+      if (linear == nullptr) continue;
+      const Weight& w = linear->weight;
+      bytes += static_cast<double>(w.rows * w.format->row_bytes(w.cols));
+      ops += 2.0 * static_cast<double>(w.rows * w.cols * p.x.rows);
+    }
+  profile.note(bytes, ops);
+}
+
 }  // namespace
 
 void Weight::decode(size_t row, size_t from, size_t n, float* out) const {
@@ -240,33 +286,24 @@ void multiply(Step& step, std::span<const Product> products) {
       jobs[j].added_to_gate = added[2 * j + 1];
     }
 
-  const auto few = [&](const Job& job) { return job.dot && job.at_once <= kDotRows; };
-  size_t few_out = 0;
-  for (size_t j = 0; j < products.size(); ++j) few_out += few(jobs[j]) ? products[j].linear->out() : 0;
-  // Enough pieces that threads end together, each large enough (a few microseconds) to be worth taking.
-  const size_t few_columns = std::clamp<size_t>(few_out / (step.executor.width() * 8) / 8 * 8, 16, 256);
+  const uint32_t width = step.executor.width();
   size_t pieces = 0, gate_numbers = 0;
-  for (size_t j = 0; j < products.size(); ++j) {
-    if (few(jobs[j])) jobs[j].columns = few_columns;
-    pieces += (products[j].linear->out() + jobs[j].columns - 1) / jobs[j].columns;
-    if (products[j].gate != nullptr) gate_numbers = std::max(gate_numbers, jobs[j].columns * jobs[j].at_once);
-  }
-  struct Piece {
-    const Job* job;
-    size_t first;
-  };
+  cut_into_pieces({jobs, products.size()}, width, [&](const Piece& p) {
+    ++pieces;
+    if (p.job->product->gate != nullptr) gate_numbers = std::max(gate_numbers, (p.last - p.first) * p.job->at_once);
+  });
   Piece* piece = step.arena.take<Piece>(pieces);
-  for (size_t j = 0, n = 0; j < products.size(); ++j)
-    for (size_t first = 0; first < products[j].linear->out(); first += jobs[j].columns) piece[n++] = {&jobs[j], first};
-  const Tensor gates = step.arena.tensor(step.executor.width(), (gate_numbers + 15) / 16 * 16);  // no shared lines
+  cut_into_pieces({jobs, products.size()}, width, [&, n = size_t{0}](const Piece& p) mutable { piece[n++] = p; });
+  const Tensor gates = step.arena.tensor(width, (gate_numbers + 15) / 16 * 16);  // no shared lines
+  if (step.profile != nullptr) note_cost(*step.profile, products);
   step.executor.parallel_for(static_cast<uint32_t>(pieces), [&](uint32_t i, uint32_t worker) {
-    const auto [job, first] = piece[i];
-    const size_t last = std::min(first + job->columns, job->product->linear->out());
+    const auto [job, first, last] = piece[i];
     multiply_piece(step, *job, first, last, gates.row(worker), step.worker(worker));
   });
 }
 
 void add_rows(Step& step, const Tensor& x, const Tensor& y) {
+  const Phase phase(step.profile, "add");
   step.parallel_rows(x.rows, 8, [&](size_t first, size_t last) {
     for (size_t i = first; i < last; ++i) step.vector().add(x.row(i), x.cols, y.row(i));
   });

@@ -30,6 +30,7 @@ void widen(KvType type, const std::byte* from, size_t n, float* to) {
 
 void MlaAttention::add(Step& step, const Tensor& normed, const Batch& batch, size_t layer, const Tensor& x) const {
   const Arena::Mark mark(step.arena);
+  Phase phase(step.profile, "attention projections");
   const Tensor q = step.arena.tensor(x.rows, num_heads * head_dim());
   const Tensor latent = step.arena.tensor(x.rows, key_dim());
   if (query_latent) {
@@ -41,10 +42,13 @@ void MlaAttention::add(Step& step, const Tensor& normed, const Batch& batch, siz
   } else {
     multiply(step, std::array{Product{&q_proj, normed, q}, Product{&kv_a_proj_with_mqa, normed, latent}});
   }
+  phase.next("rotate and store");
   rotate_and_store(step, batch, layer, q, latent);
+  phase.next("attend");
   const Tensor heads = step.arena.tensor(x.rows, num_heads * v_head_dim);
   for (const Sequence& s : batch.sequences)
     expands(step, s) ? attend_expanded(step, s, layer, q, heads) : attend_absorbed(step, s, layer, q, heads);
+  phase.next("output projection");
   const Tensor y = step.arena.tensor(x.rows, x.cols);
   multiply(step, std::array{Product{&o_proj, heads, y}});
   add_rows(step, y, x);
@@ -82,6 +86,7 @@ void MlaAttention::attend_absorbed(Step& step, const Sequence& s, size_t layer, 
   const size_t stretch = std::max<size_t>(1, kAbsorbedPairs / num_heads);
   for (size_t first = 0; first < s.rows; first += stretch) {
     const Arena::Mark mark(step.arena);
+    Phase phase(step.profile, "queries to latents");
     const size_t rows = std::min(stretch, s.rows - first), pairs = rows * num_heads;
     const Tensor part = q.slice(s.first_row + first, rows);
     const Tensor seeking = step.arena.tensor(pairs, key_dim());  // (row, head): [latent, rope]
@@ -98,9 +103,11 @@ void MlaAttention::attend_absorbed(Step& step, const Sequence& s, size_t layer, 
                   part.row(p / num_heads) + p % num_heads * head_dim() + qk_nope_head_dim,
                   qk_rope_head_dim * sizeof(float));
     }
+    phase.next("attend");
     const Tensor found = step.arena.tensor(pairs, kv_lora_rank);
     attend_latents(step, {seeking.data, pairs, visible, s.kv->pages(), s.kv->key_at(layer, 0), s.kv->type(), key_dim(),
                           kv_lora_rank, softmax_scale, found.data});
+    phase.next("latents to values");
     for (size_t h = 0; h < num_heads; ++h)
       products[h] = {&v_proj[h],
                      {found.row(h), rows, kv_lora_rank, num_heads * kv_lora_rank},
@@ -115,6 +122,7 @@ void MlaAttention::expand(Step& step, const Tensor& latents, const KvCache& kv, 
                           size_t first_head, size_t head_count, const Tensor& rows) const {
   const size_t width = head_dim() + v_head_dim;
   const Arena::Mark mark(step.arena);
+  const Phase phase(step.profile, "expand keys and values");
   auto* products = step.arena.take<Product>(2 * head_count);
   for (size_t h = 0; h < head_count; ++h) {
     float* to = rows.data + h * width;
@@ -145,13 +153,13 @@ void MlaAttention::attend_expanded(Step& step, const Sequence& s, size_t layer, 
   auto* largest = step.arena.take<float>(num_heads * s.rows);
   auto* sum = step.arena.take<float>(num_heads * s.rows);
   // Of each thread: what one block of positions adds to a task's rows.
-  std::vector<Partial> parts;
-  for (uint32_t i = 0; i < step.executor.width(); ++i)
-    parts.push_back({step.arena.take<float>(kExpandedRows * v_head_dim), step.arena.take<float>(kExpandedRows),
-                     step.arena.take<float>(kExpandedRows)});
-  std::vector<float*> scratch;
-  for (uint32_t i = 0; i < step.executor.width(); ++i)
-    scratch.push_back(step.arena.take<float>(KETTE_ATTEND_SCRATCH(head_dim(), v_head_dim, kExpandedRows)));
+  auto* parts = step.arena.take<Partial>(step.executor.width());
+  auto** scratch = step.arena.take<float*>(step.executor.width());
+  for (uint32_t i = 0; i < step.executor.width(); ++i) {
+    parts[i] = {step.arena.take<float>(kExpandedRows * v_head_dim), step.arena.take<float>(kExpandedRows),
+                step.arena.take<float>(kExpandedRows)};
+    scratch[i] = step.arena.take<float>(KETTE_ATTEND_SCRATCH(head_dim(), v_head_dim, kExpandedRows));
+  }
   const size_t positions = s.first_position + s.rows;
   for (size_t from = 0; from < positions; from += kExpandPositions) {
     const size_t n = std::min(kExpandPositions, positions - from);

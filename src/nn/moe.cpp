@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "nn/elements.h"
+
 namespace kette::nn {
 namespace {
 
@@ -31,10 +33,6 @@ Places sort_by_expert(Step& step, const Choice* chosen, size_t slots, size_t num
 
 float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
 
-void add_scaled(const float* x, float factor, size_t n, float* y) {
-  for (size_t i = 0; i < n; ++i) y[i] += factor * x[i];
-}
-
 }  // namespace
 
 void Moe::route(Step& step, const Tensor& normed, const Tensor& logits, const Tensor& shared, Choice* chosen) const {
@@ -55,9 +53,11 @@ void Moe::route(Step& step, const Tensor& normed, const Tensor& logits, const Te
 void Moe::add(Step& step, const Tensor& normed, const Tensor& x) const {
   const Arena::Mark mark(step.arena);
   const size_t k = router.routing.num_experts_per_tok, slots = x.rows * k;
+  Phase phase(step.profile, "router");
   const Tensor logits = step.arena.tensor(x.rows, router.num_experts()), shared_weight = step.arena.tensor(x.rows, 1);
   Choice* chosen = step.arena.take<Choice>(slots);
   route(step, normed, logits, shared_weight, chosen);
+  phase.next("gather");
   const Places places = sort_by_expert(step, chosen, slots, experts.size());
 
   // Each place's input, and later its expert's result. A single row serves all its experts as it is.
@@ -84,8 +84,11 @@ void Moe::add(Step& step, const Tensor& normed, const Tensor& x) const {
     up[n] = {&experts[e].up_proj, in, h.slice(first, rows), &experts[e].gate_proj};
     down[n++] = {&experts[e].down_proj, h.slice(first, rows), gathered.slice(first, rows)};
   }
+  phase.next("experts gate and up");
   multiply(step, {up, n});
+  phase.next("experts down");
   multiply(step, {down, n});
+  phase.next("add experts");
 
   // Slot by slot, whoever computed them: the order of additions is the token's own.
   step.parallel_rows(x.rows, 4, [&](size_t first, size_t last) {

@@ -11,6 +11,7 @@
 #include "base/thread_pool.h"
 #include "kernels/kernels.h"
 #include "nn/arena.h"
+#include "nn/profile.h"
 
 namespace kette::nn {
 
@@ -52,8 +53,14 @@ class Adapters;
 class Step {
  public:
   Step(Executor& executor, const kernels::Kernels& kernels, Mode mode, Scratch& scratch,
-       const Adapters* adapters = nullptr)
-      : executor(executor), kernels(kernels), mode(mode), adapters(adapters), arena(scratch.arena), scratch_(scratch) {
+       const Adapters* adapters = nullptr, Profile* profile = nullptr)
+      : executor(executor),
+        kernels(kernels),
+        mode(mode),
+        adapters(adapters),
+        profile(profile),
+        arena(scratch.arena),
+        scratch_(scratch) {
     executor.begin_step();
   }
   ~Step() { executor.end_step(); }
@@ -83,6 +90,7 @@ class Step {
   const kernels::Kernels& kernels;
   const Mode mode;
   const Adapters* const adapters;  // what multiply() adds to the model's matrices; nullptr: nothing
+  Profile* const profile;          // is then `executor` too; nullptr: nothing is measured
   Arena& arena;
 
  private:

@@ -11,6 +11,11 @@ Forward::Forward(const Model& model, Runtime& runtime, nn::Mode mode)
       points_(*runtime.executor),
       scratch_(runtime.kernels, runtime.executor->width(), runtime.allocator.get()) {}
 
+void Forward::set_profile(bool on) {
+  if (on) profile_ = std::make_unique<nn::Profile>(points_);
+  profiling_ = on;
+}
+
 void Forward::grow(size_t rows) {
   if (rows <= capacity_) return;
   capacity_ = 0;
@@ -69,7 +74,10 @@ Result<bool> Forward::run(std::optional<Clock::time_point> deadline, const Cance
   } unless_kept{this};
   under_way_ = true;
   points_.arm(deadline, cancel);
-  nn::Step step(points_, runtime_.kernels, mode_, scratch_, main() ? adapters_ : nullptr);
+  nn::Profile* const profile = measuring();
+  const nn::Phase phase(profile, "between layers");
+  nn::Step step(profile != nullptr ? static_cast<Executor&>(*profile) : points_, runtime_.kernels, mode_, scratch_,
+                main() ? adapters_ : nullptr, profile);
   for (bool first = true; part_ < parts(); ++part_, first = false) {
     if (cancelled(cancel)) return error(Code::kCancelled, "cancelled at part {} of {}", part_, parts());
     if (deadline && !first && Clock::now() >= *deadline) {
@@ -87,6 +95,7 @@ Result<bool> Forward::run(std::optional<Clock::time_point> deadline, const Cance
     }
     if (!step.status().ok()) return step.status();
   }
+  if (profile != nullptr) profile->end_pass(rows_);
   drop();
   return true;
 }
@@ -108,6 +117,7 @@ void Forward::run_part(nn::Step& step, bool may_stop) {
   const nn::Tensor ahead{ahead_.data(), rows_, shape.hidden_size, shape.hidden_size};
   const nn::Tensor logits{logits_, logit_rows_, shape.vocab_size, shape.vocab_size};
   const bool main = this->main(), last = part_ + 1 == parts();
+  if (step.profile != nullptr) step.profile->enter_layer(!last && (part_ > 0 || !main));
   if (last && logit_rows_ > 0 && pass_ == Pass::kNormed) {
     model_.normed(step, x.slice(rows_ - logit_rows_, logit_rows_),
                   {logits_, logit_rows_, shape.hidden_size, shape.hidden_size});

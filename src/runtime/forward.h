@@ -31,6 +31,11 @@ class Forward {
   // What is added to the model's matrices in the main passes begun from here on; nullptr: nothing. The module's own
   // passes go without: what it guesses is checked.
   void set_adapters(const nn::Adapters* adapters) { adapters_ = adapters; }
+  // Measure the passes from here on, anew if that was on; or stop, and keep what was measured until the next start.
+  void set_profile(bool on);
+  const nn::Profile* profile() const { return profile_.get(); }
+  // Of what is being measured now; nullptr: nothing.
+  nn::Profile* measuring() const { return profiling_ ? profile_.get() : nullptr; }
   bool under_way() const { return under_way_; }
   size_t rows() const { return rows_; }  // of the pass begun last
   // The pass begun last then starts anew, should it be run again.
@@ -66,6 +71,8 @@ class Forward {
   nn::Mode mode_;
   const nn::Adapters* adapters_ = nullptr;
   SafePoints points_;
+  std::unique_ptr<nn::Profile> profile_;
+  bool profiling_ = false;
   nn::Scratch scratch_;
   Pass pass_ = Pass::kMain;
   AlignedBuffer<float> ahead_;          // [rows][hidden_size] of the module, if the model has one

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/profile_json.h"
+
 namespace kette {
 namespace {
 
@@ -80,6 +82,7 @@ Status Session::eval(std::span<const Token> tokens, float* logits, size_t rows) 
   if (tokens.size() > capacity() - length())
     return error(Code::kContextFull, "{} tokens held and {} given, the context holds {}", length(), tokens.size(),
                  capacity());
+  const nn::Phase phase(forward_.measuring(), "session");
   keep_ahead(length());
   const size_t silent = tokens.size() - rows;  // leading rows whose logits nobody wants
   make_room(tokens_, tokens.size());
@@ -174,6 +177,11 @@ Status Session::begin_chat(PreparedChat chat, GenerateOptions options) {
   return {};
 }
 
+Result<std::string> Session::profile() const {
+  if (forward_.profile() == nullptr) return error(Code::kMisuse, "the session was never told to measure");
+  return profile_json(*forward_.profile(), model().shape().num_hidden_layers);
+}
+
 Result<bool> Session::step(uint32_t budget_us) {
   if (budget_us == 0) return work(std::nullopt);
   const Clock::time_point deadline = Clock::now() + std::chrono::microseconds(budget_us);
@@ -187,6 +195,7 @@ Result<bool> Session::step(uint32_t budget_us) {
 }
 
 Result<bool> Session::work(std::optional<Clock::time_point> deadline) {
+  const nn::Phase phase(forward_.measuring(), "session");
   while (work_) {
     const Clock::time_point start = Clock::now();
     const bool ahead = work_->looking_ahead;
@@ -275,6 +284,7 @@ Result<bool> Session::evaluate_pending(std::optional<Clock::time_point> deadline
 // Choose the next token, show it, and decide whether the answer goes on; where it is the one that was guessed, the
 // logits after it are there already.
 Status Session::choose() {
+  const nn::Phase phase(forward_.measuring(), "choose token");
   Work& w = *work_;
   const size_t vocab_size = model().shape().vocab_size;
   const std::span<const Token> guesses = std::span(w.pending).last(w.drafted);

@@ -72,6 +72,11 @@ class Session {
     events_.clear();
     next_event_ = 0;
   }
+  // Measure where the time of passes and of choosing tokens goes from here on, anew if that was on; or stop. What is
+  // computed is the same, bit for bit.
+  void set_profile(bool on) { forward_.set_profile(on); }
+  // What was measured (runtime/profile_json.h); kMisuse if nothing ever was.
+  Result<std::string> profile() const;
   // What the answer under way, or that ended last, has come to.
   const AnswerMessage& message() const { return work_ ? work_->answer.message() : message_; }
 

@@ -202,11 +202,20 @@ static void parallel_for(void* user, uint32_t n, kette_task task, void* arg) {
   }
   for (i = 0; i < n && i < 4; ++i) pthread_join(threads[i], NULL);
 }
+/* One that says it has several workers, and has the calling thread alone: whatever runs first must not wait for the
+ * rest. */
+static void one_by_one(void* user, uint32_t n, kette_task task, void* arg) {
+  struct host* host = user;
+  const uint32_t all = n;
+  ++host->calls;
+  if (n > host->most) host->most = n;
+  for (; n > 0; --n) task(arg, n - 1, all);
+}
 static int32_t in_worker(void* user) { return ((struct host*)user)->claims_worker; }
 
 static void test_executor(void) {
   struct host host = {0, 0, 0};
-  struct tokens own, hosts, alone;
+  struct tokens own, hosts, alone, serial;
   kette_runtime* runtime = new_runtime(2);
   kette_model* model = open_tiny(runtime, KETTE_MODEL_EXACT);
   kette_session* session = new_session(model);
@@ -238,6 +247,20 @@ static void test_executor(void) {
   alone = generate_greedy(session, 4);
   CHECK(same_tokens(&own, &alone));
   CHECK_INT(host.calls, 0);
+  kette_session_free(session);
+  kette_model_unref(model);
+  kette_runtime_unref(runtime);
+
+  host.most = 0;
+  host.claims_worker = 0;
+  executor.parallel_for = one_by_one;
+  runtime = runtime_of(&params);
+  model = open_tiny(runtime, KETTE_MODEL_EXACT);
+  session = new_session(model);
+  serial = generate_greedy(session, 4);
+  CHECK(same_tokens(&own, &serial));
+  CHECK(host.calls > 0);
+  CHECK_INT(host.most, 3);
   kette_session_free(session);
   kette_model_unref(model);
   kette_runtime_unref(runtime);

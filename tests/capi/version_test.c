@@ -35,6 +35,7 @@ static void test_table(void) {
   CHECK(kette_get_api(0x00010000) == NULL);
   CHECK(kette_get_experimental("anything_since_1") == NULL);
   CHECK(kette_get_experimental(NULL) == NULL);
+  CHECK(kette_get_experimental("session_profile_since_0.0") == NULL);
 }
 
 static void test_errors(void) {

@@ -96,7 +96,7 @@ KETTE_API uint32_t kette_struct_size(const char* name);   /* bytes of a public s
  * this library is older than min_version (a KETTE_VERSION) or has another ABI: until 1.0 another minor version. */
 KETTE_API const void* kette_get_api(uint32_t min_version);
 /* A function that is not part of the ABI yet, by its name and the version it came with; NULL if there is none. The
- * caller casts it. This version has none. */
+ * caller casts it. See kette/experimental.h. */
 typedef void (*kette_function)(void);
 KETTE_API kette_function kette_get_experimental(const char* name_since);
 
