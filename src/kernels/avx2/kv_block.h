@@ -143,9 +143,22 @@ inline void decode_row(const AttendArgs& a, const std::byte* row, size_t dim, fl
   }
 }
 
-// The keys of the block at position `from`, of which n positions count, transposed: it lies within one page.
+// Where the rows of a block begin. It lies within one page.
+inline const std::byte* key_rows(const AttendArgs& a, size_t from) {
+  return a.pages[from / KETTE_KV_PAGE] + a.key_at + from % KETTE_KV_PAGE * a.key_stride;
+}
+inline const std::byte* value_rows(const AttendArgs& a, size_t from) {
+  return a.pages[from / KETTE_KV_PAGE] + a.value_at + from % KETTE_KV_PAGE * a.value_stride;
+}
+
+// Asks for bytes that come next. A page's rows are few, and where the next page's are the processor cannot guess.
+inline void prefetch(const std::byte* from, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(from + i), _MM_HINT_T0);
+}
+
+// The keys of the block at position `from`, of which n positions count, transposed.
 inline void load_keys(const AttendArgs& a, size_t from, size_t n, float* out) {
-  const std::byte* key = a.pages[from / KETTE_KV_PAGE] + a.key_at + from % KETTE_KV_PAGE * a.key_stride;
+  const std::byte* key = key_rows(a, from);
   for (size_t t = 0; t < kBlock; t += 8, key += 8 * a.key_stride) {
     const size_t valid = n > t ? n - t : 0;
     switch (a.kv_type) {
@@ -160,10 +173,6 @@ inline void load_keys(const AttendArgs& a, size_t from, size_t n, float* out) {
         }
     }
   }
-}
-
-inline const std::byte* value_rows(const AttendArgs& a, size_t from) {
-  return a.pages[from / KETTE_KV_PAGE] + a.value_at + from % KETTE_KV_PAGE * a.value_stride;
 }
 
 // Its first n values.

@@ -198,8 +198,12 @@ void attend_tiles(const AttendArgs& a, const Scratch& s, const Values& values, s
   each_tile(a.rows, Tile<Values>{a, s, values, from});
 }
 
-// The block at position `from`, of which n positions count.
-void attend_block(const AttendArgs& a, const Scratch& s, size_t from, size_t n) {
+// The block at position `from`, of which n positions count, and asks for the `next` positions behind it.
+void attend_block(const AttendArgs& a, const Scratch& s, size_t from, size_t n, size_t next) {
+  if (next > 0) {
+    prefetch(key_rows(a, from + kBlock), next * a.key_stride);
+    if (a.value_at != a.key_at) prefetch(value_rows(a, from + kBlock), next * a.value_stride);
+  }
   load_keys(a, from, n, s.key);
   if (a.rows <= kTile) {
     const std::byte* value = value_rows(a, from);
@@ -225,8 +229,10 @@ void attend(const AttendArgs& a) {
     s.sum[row] = 0;
     memset(a.out + row * a.out_stride, 0, a.value_dim * sizeof(float));
   }
-  for (size_t from = 0; from < positions; from += kBlock)
-    attend_block(a, s, from, positions - from < kBlock ? positions - from : kBlock);
+  const auto block = [&](size_t from) {
+    return from >= positions ? 0 : positions - from < kBlock ? positions - from : size_t{kBlock};
+  };
+  for (size_t from = 0; from < positions; from += kBlock) attend_block(a, s, from, block(from), block(from + kBlock));
   for (size_t row = 0; row < a.rows; ++row) {
     if (a.largest != nullptr) {
       a.largest[row] = s.largest[row];
