@@ -155,14 +155,13 @@ kette_status kette_session_new(kette_model* model, const kette_session_params* p
     KETTE_TRY(require(out, "out"));
     KETTE_ASSIGN(const kette_session_params p, read_struct(params, "kette_session_params"));
     KETTE_TRY(require_flags(p.flags, 0, "kette_session_params.flags"));
-    std::optional<kette::nn::KvType> type;
-    switch (p.kv_type) {
-      case KETTE_KV_DEFAULT: break;
-      case KETTE_KV_F32: type = kette::nn::KvType::kF32; break;
-      case KETTE_KV_F16: type = kette::nn::KvType::kF16; break;
-      case KETTE_KV_BF16: type = kette::nn::KvType::kBf16; break;
-      default: return kette::error(Code::kInvalidArgument, "kv_type: {}, expected KETTE_KV_*", p.kv_type);
-    }
+    using kette::nn::KvType;
+    static_assert(
+        KETTE_KV_F32 - 1 == static_cast<int>(KvType::kF32) && KETTE_KV_F16 - 1 == static_cast<int>(KvType::kF16) &&
+        KETTE_KV_BF16 - 1 == static_cast<int>(KvType::kBf16) && KETTE_KV_Q8_0 - 1 == static_cast<int>(KvType::kQ8_0));
+    const auto type = kette::nn::kv_type_of(int64_t{p.kv_type} - 1);
+    if (!type && p.kv_type != KETTE_KV_DEFAULT)
+      return kette::error(Code::kInvalidArgument, "kv_type: {}, expected KETTE_KV_*", p.kv_type);
     KETTE_ASSIGN(auto session, kette::Session::make(model->loaded, p.max_context, type));
     *out = make_session(std::move(session));
     return KETTE_OK;

@@ -42,23 +42,30 @@ struct DotArgs {
 };
 using Dot = void (*)(const DotArgs&);
 
-enum class KvType : int32_t { kF32 = 0, kF16 = 1, kBf16 = 2 };
+enum class KvType : int32_t {
+#define KETTE_KV_TYPE(type, format) type,
+#include "kernels/kv_types.inc"
+#undef KETTE_KV_TYPE
+};
 
 // Softmax attention of query rows that share one key/value head (their group's heads, for several tokens).
 // out[i] = sum over t < visible[i] of softmax(scale * q[i] . key[t]) * value[t], accumulated online over blocks of
 // 32 positions counted from 0, so that a row's result does not depend on the rows beside it. Positions lie in pages of
 // KETTE_KV_PAGE, a multiple of 32. Values may lie within the rows of the keys.
 #define KETTE_KV_PAGE 64
+#define KETTE_KV_BLOCK 256
 struct AttendArgs {
   const float* q;  // [rows][q_stride], key_dim used
   size_t q_stride;
   const uint32_t* visible;  // [rows]; at least 1 unless `largest` is given
   size_t rows;
   const std::byte* const* pages;  // of positions 0 to KETTE_KV_PAGE - 1, and so on
-  size_t key_at, value_at;        // where in each page keys and values begin, in bytes:
-      // [KETTE_KV_PAGE][key_stride] and [..][value_stride] of KvType, key_dim and value_dim used
-  size_t key_stride, value_stride;
-  KvType kv_type;
+  // In bytes: where in each page keys and values begin, and from one position's row to the next.
+  size_t key_at, value_at, key_stride, value_stride;
+  KvType kv_type;  // of the rows: whole blocks, of which key_dim and value_dim numbers are used
+  // Of the type's format, for kernels that have no reader of their own for it. At most KETTE_KV_BLOCK numbers a block.
+  void (*decode)(const std::byte* blocks, float* out, size_t n);
+  size_t block_size, block_bytes;
   size_t key_dim, value_dim;  // multiples of 2
   float scale;
   float* out;  // [rows][out_stride]

@@ -2,7 +2,8 @@
 
 #include <array>
 #include <cmath>
-#include <cstring>
+
+#include "nn/span_attend.h"
 
 namespace kette::nn {
 
@@ -50,53 +51,23 @@ void GqaAttention::rotate_and_store(Step& step, const Batch& batch, size_t layer
   }
 }
 
-// A task takes up to kAttendRows (token, query head) pairs that share one key/value head.
 void GqaAttention::attend(Step& step, const Batch& batch, size_t layer, const Tensor& q, const Tensor& out) const {
-  const size_t group = num_heads / num_kv_heads;
-  const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-  for (const Sequence& s : batch.sequences) {
-    const size_t pairs = s.rows * group;
-    const size_t blocks = (pairs + kAttendRows - 1) / kAttendRows;
-    if (step.profile != nullptr) {
-      const size_t positions = s.first_position + s.rows, bytes = s.kv->shape().key_bytes(s.kv->type());
-      const double seen = (static_cast<double>(s.first_position) + 0.5 * static_cast<double>(s.rows + 1)) *
-                          static_cast<double>(s.rows * num_heads);
-      step.profile->note(2.0 * static_cast<double>(num_kv_heads * positions * bytes),
-                         4.0 * seen * static_cast<double>(head_dim));
-    }
-    // The last rows see the most positions: handing them out first lets threads end together.
-    step.executor.parallel_for(static_cast<uint32_t>(blocks * num_kv_heads), [&](uint32_t i, uint32_t worker) {
-      const size_t kv_head = i % num_kv_heads;
-      const size_t block = blocks - 1 - i / num_kv_heads;
-      const size_t first = block * kAttendRows;
-      WorkerScratch& scratch = step.worker(worker);
-      kernels::AttendArgs args{};
-      args.rows = std::min(kAttendRows, pairs - first);
-      const auto at = [&](const Tensor& t, size_t pair) {
-        return t.row(s.first_row + pair / group) + (kv_head * group + pair % group) * head_dim;
-      };
-      for (size_t r = 0; r < args.rows; ++r) {
-        std::memcpy(scratch.query.data() + r * head_dim, at(q, first + r), head_dim * sizeof(float));
-        scratch.visible[r] = static_cast<uint32_t>(s.first_position + (first + r) / group + 1);
-      }
-      args.q = scratch.query.data();
-      args.q_stride = head_dim;
-      args.visible = scratch.visible;
-      args.pages = s.kv->pages();
-      args.key_at = s.kv->key_at(layer, kv_head);
-      args.value_at = s.kv->value_at(layer, kv_head);
-      args.kv_type = s.kv->type();
-      args.key_stride = args.value_stride = head_dim;
-      args.key_dim = args.value_dim = head_dim;
-      args.scale = scale;
-      args.out = scratch.out.data();
-      args.out_stride = head_dim;
-      args.scratch = scratch.attend.data();
-      step.vector().attend(args);
-      for (size_t r = 0; r < args.rows; ++r)
-        std::memcpy(at(out, first + r), scratch.out.data() + r * head_dim, head_dim * sizeof(float));
-    });
+  auto* sequences = step.arena.take<SpanAttend>(batch.sequences.size());
+  for (size_t i = 0; i < batch.sequences.size(); ++i) {
+    const Sequence& s = batch.sequences[i];
+    sequences[i] = {.kv = s.kv,
+                    .layer = layer,
+                    .first_position = s.first_position,
+                    .tokens = s.rows,
+                    .group = num_heads / num_kv_heads,
+                    .value_dim = head_dim,
+                    .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),
+                    .q = q.row(s.first_row),
+                    .q_stride = q.stride,
+                    .out = out.row(s.first_row),
+                    .out_stride = out.stride};
   }
+  attend_spans(step, {sequences, batch.sequences.size()});
 }
 
 }  // namespace kette::nn

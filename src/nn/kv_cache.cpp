@@ -49,8 +49,8 @@ KvPage::Ref KvCache::copy(const KvPage::Ref& page, size_t positions) const {
   };
   for (size_t layer = 0; layer < shape_.layers; ++layer)
     for (size_t head = 0; head < shape_.heads; ++head) {
-      rows(key_at(layer, head), shape_.key_bytes(type_));
-      rows(value_at(layer, head), shape_.value_bytes(type_));
+      rows(key_at(layer, head), key_bytes_);
+      rows(value_at(layer, head), value_bytes_);
     }
   return out;
 }
@@ -95,12 +95,16 @@ void KvCache::drop_behind(size_t n) {
   data_.resize(kept);
 }
 
-void store_row(const kernels::VectorKernels& vector, KvType type, const float* x, size_t n, std::byte* to) {
-  switch (type) {
-    case KvType::kF32: std::memcpy(to, x, n * sizeof(float)); break;
-    case KvType::kF16: vector.to_f16(x, n, reinterpret_cast<uint16_t*>(to)); break;
-    case KvType::kBf16: vector.to_bf16(x, n, reinterpret_cast<uint16_t*>(to)); break;
-  }
+void KvCache::describe(size_t layer, size_t head, kernels::AttendArgs& args) const {
+  const bool apart = shape_.value_dim > 0;
+  args.pages = pages();
+  args.key_at = key_at(layer, head);
+  args.value_at = apart ? value_at(layer, head) : args.key_at;
+  args.key_stride = key_bytes_;
+  args.value_stride = apart ? value_bytes_ : key_bytes_;
+  args.key_dim = shape_.key_dim;
+  args.value_dim = shape_.value_dim;
+  set_type(args, type_);
 }
 
 }  // namespace kette::nn

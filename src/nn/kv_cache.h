@@ -8,22 +8,19 @@
 #include <vector>
 
 #include "base/status.h"
-#include "kernels/kernel_table.h"
 #include "nn/kv_page.h"
+#include "nn/kv_type.h"
 
 namespace kette::nn {
 
-using kernels::KvType;
-
-inline size_t kv_element_bytes(KvType type) { return type == KvType::kF32 ? 4 : 2; }
 // Pages that hold so many positions.
 inline size_t kv_pages(size_t positions) { return (positions + KETTE_KV_PAGE - 1) / KETTE_KV_PAGE; }
 
 struct KvShape {
   size_t layers, heads;
   size_t key_dim, value_dim;  // value_dim is 0 where values are made of the keys' rows (latent attention)
-  size_t key_bytes(KvType type) const { return key_dim * kv_element_bytes(type); }
-  size_t value_bytes(KvType type) const { return value_dim * kv_element_bytes(type); }
+  size_t key_bytes(KvType type) const { return kv_row_bytes(type, key_dim); }
+  size_t value_bytes(KvType type) const { return kv_row_bytes(type, value_dim); }
   bool operator==(const KvShape&) const = default;
 };
 
@@ -58,41 +55,41 @@ class KvCache {
   // For kernels: see AttendArgs.
   const std::byte* const* pages() const { return data_.data(); }
   size_t key_at(size_t layer, size_t head) const {
-    return layer * layer_bytes() + head * KETTE_KV_PAGE * (shape_.key_bytes(type_) + shape_.value_bytes(type_));
+    return layer * layer_bytes() + head * KETTE_KV_PAGE * (key_bytes_ + value_bytes_);
   }
-  size_t value_at(size_t layer, size_t head) const {
-    return key_at(layer, head) + KETTE_KV_PAGE * shape_.key_bytes(type_);
-  }
+  size_t value_at(size_t layer, size_t head) const { return key_at(layer, head) + KETTE_KV_PAGE * key_bytes_; }
+  // Where a head's rows lie and what they are: all that AttendArgs says of the cache, from the first position on. Without
+  // values the keys' rows are those of the values too.
+  void describe(size_t layer, size_t head, kernels::AttendArgs& args) const;
   // Rows of key_dim and value_dim numbers of type(), followed by those of the page's next positions. To be written only
   // once prepared.
   std::byte* key(size_t layer, size_t head, size_t position) const {
-    return pages_[position / KETTE_KV_PAGE].data() + key_at(layer, head) +
-           position % KETTE_KV_PAGE * shape_.key_bytes(type_);
+    return pages_[position / KETTE_KV_PAGE].data() + key_at(layer, head) + position % KETTE_KV_PAGE * key_bytes_;
   }
   std::byte* value(size_t layer, size_t head, size_t position) const {
-    return pages_[position / KETTE_KV_PAGE].data() + value_at(layer, head) +
-           position % KETTE_KV_PAGE * shape_.value_bytes(type_);
+    return pages_[position / KETTE_KV_PAGE].data() + value_at(layer, head) + position % KETTE_KV_PAGE * value_bytes_;
   }
   const KvPage::Ref& page(size_t index) const { return pages_[index]; }
 
  private:
   KvCache(const KvShape& shape, KvType type, size_t capacity, Allocator* allocator)
-      : shape_(shape), type_(type), capacity_(capacity), allocator_(allocator) {}
-  size_t layer_bytes() const {
-    return shape_.heads * KETTE_KV_PAGE * (shape_.key_bytes(type_) + shape_.value_bytes(type_));
-  }
+      : shape_(shape),
+        type_(type),
+        key_bytes_(shape.key_bytes(type)),
+        value_bytes_(shape.value_bytes(type)),
+        capacity_(capacity),
+        allocator_(allocator) {}
+  size_t layer_bytes() const { return shape_.heads * KETTE_KV_PAGE * (key_bytes_ + value_bytes_); }
   KvPage::Ref copy(const KvPage::Ref& page, size_t positions) const;
   void reserve(size_t pages);
 
   KvShape shape_;
   KvType type_;
+  size_t key_bytes_, value_bytes_;  // of a row
   size_t capacity_;
   Allocator* allocator_;
   std::vector<KvPage::Ref> pages_;
   std::vector<const std::byte*> data_;  // of each page
 };
-
-// A row of floats as `type`.
-void store_row(const kernels::VectorKernels& vector, KvType type, const float* x, size_t n, std::byte* to);
 
 }  // namespace kette::nn

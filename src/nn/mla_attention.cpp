@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "nn/latent_attend.h"
+#include "nn/span_attend.h"
 
 namespace kette::nn {
 namespace {
@@ -20,11 +20,6 @@ constexpr size_t kAbsorbedPairs = 4096;
 constexpr size_t kExpandHeads = 16, kExpandPositions = 512;
 constexpr size_t kExpandedRows = 64;  // rows of a task
 static_assert(kExpandPositions % KETTE_KV_PAGE == 0);
-
-void widen(KvType type, const std::byte* from, size_t n, float* to) {
-  static const Format* const formats[] = {find_format("f32"), find_format("f16"), find_format("bf16")};
-  formats[static_cast<size_t>(type)]->decode(from, to, n);
-}
 
 }  // namespace
 
@@ -96,17 +91,23 @@ void MlaAttention::attend_absorbed(Step& step, const Sequence& s, size_t layer, 
                      {part.data + h * head_dim(), rows, qk_nope_head_dim, part.stride},
                      {seeking.row(h), rows, kv_lora_rank, num_heads * key_dim()}};
     multiply(step, {products, num_heads});
-    auto* visible = step.arena.take<uint32_t>(pairs);
-    for (size_t p = 0; p < pairs; ++p) {
-      visible[p] = static_cast<uint32_t>(s.first_position + first + p / num_heads + 1);
+    for (size_t p = 0; p < pairs; ++p)
       std::memcpy(seeking.row(p) + kv_lora_rank,
                   part.row(p / num_heads) + p % num_heads * head_dim() + qk_nope_head_dim,
                   qk_rope_head_dim * sizeof(float));
-    }
     phase.next("attend");
     const Tensor found = step.arena.tensor(pairs, kv_lora_rank);
-    attend_latents(step, {seeking.data, pairs, visible, s.kv->pages(), s.kv->key_at(layer, 0), s.kv->type(), key_dim(),
-                          kv_lora_rank, softmax_scale, found.data});
+    attend_spans(step, std::array{SpanAttend{.kv = s.kv,
+                                             .layer = layer,
+                                             .first_position = s.first_position + first,
+                                             .tokens = rows,
+                                             .group = num_heads,
+                                             .value_dim = kv_lora_rank,
+                                             .scale = softmax_scale,
+                                             .q = seeking.data,
+                                             .q_stride = num_heads * key_dim(),
+                                             .out = found.data,
+                                             .out_stride = num_heads * kv_lora_rank}});
     phase.next("latents to values");
     for (size_t h = 0; h < num_heads; ++h)
       products[h] = {&v_proj[h],
@@ -130,11 +131,10 @@ void MlaAttention::expand(Step& step, const Tensor& latents, const KvCache& kv, 
     products[2 * h + 1] = {&v_proj[first_head + h], latents, {to + head_dim(), rows.rows, v_head_dim, rows.stride}};
   }
   multiply(step, {products, 2 * head_count});
-  const size_t rope_at = kv_lora_rank * kv_element_bytes(kv.type());
   step.parallel_rows(rows.rows, 16, [&](size_t first, size_t last) {
     for (size_t t = first; t < last; ++t) {
       float* key = rows.row(t) + qk_nope_head_dim;
-      widen(kv.type(), kv.key(layer, 0, from + t) + rope_at, qk_rope_head_dim, key);
+      load_row(kv.type(), kv.key(layer, 0, from + t), kv_lora_rank, qk_rope_head_dim, key);
       for (size_t h = 1; h < head_count; ++h) std::memcpy(key + h * width, key, qk_rope_head_dim * sizeof(float));
     }
   });
@@ -165,7 +165,7 @@ void MlaAttention::attend_expanded(Step& step, const Sequence& s, size_t layer, 
     const size_t n = std::min(kExpandPositions, positions - from);
     step.parallel_rows(n, 16, [&](size_t first, size_t last) {
       for (size_t t = first; t < last; ++t)
-        widen(s.kv->type(), s.kv->key(layer, 0, from + t), kv_lora_rank, latents.row(t));
+        load_row(s.kv->type(), s.kv->key(layer, 0, from + t), 0, kv_lora_rank, latents.row(t));
     });
     for (size_t first_head = 0; first_head < num_heads; first_head += group) {
       const size_t head_count = std::min(group, num_heads - first_head);
@@ -192,8 +192,8 @@ void MlaAttention::attend_expanded(Step& step, const Sequence& s, size_t layer, 
         args.pages = pages;
         args.key_at = h * width * sizeof(float);
         args.value_at = args.key_at + head_dim() * sizeof(float);
-        args.key_stride = args.value_stride = expanded.stride;
-        args.kv_type = KvType::kF32;
+        args.key_stride = args.value_stride = expanded.stride * sizeof(float);
+        set_type(args, KvType::kF32);
         args.key_dim = head_dim();
         args.value_dim = v_head_dim;
         args.scale = softmax_scale;

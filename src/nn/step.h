@@ -22,8 +22,6 @@ enum class Mode {
   kExact,          // float32 activations
 };
 
-// Rows that one attention task takes at most.
-inline constexpr size_t kAttendRows = 64;
 inline constexpr size_t kMaxHeadDim = 256;
 
 // One thread's scratch.
@@ -32,9 +30,6 @@ struct WorkerScratch {
   AlignedBuffer<float> panel;  // [kPanelDepth][kPanelWidth]
   AlignedBuffer<float> rows;   // [16][kPanelDepth]
   AlignedBuffer<std::byte> multiply;
-  AlignedBuffer<float> attend;      // KETTE_ATTEND_SCRATCH
-  AlignedBuffer<float> query, out;  // [kAttendRows][kMaxHeadDim]
-  uint32_t visible[kAttendRows];
 };
 
 // Scratch of one session.

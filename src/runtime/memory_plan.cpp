@@ -97,17 +97,21 @@ uint64_t row_bytes(const Sizes& s) {
   return sum({product({3 * kFloat, s.hidden}), attention, std::max(mlp, moe), product({kFloat, s.head_dim})});
 }
 
-// What latent attention takes whatever the rows are; the bounds are those of nn/mla_attention and nn/latent_attend.
-uint64_t latent_bytes(const Sizes& s, uint64_t context, uint64_t threads) {
-  constexpr uint64_t kPairs = 4096, kPositions = 512, kHeads = 16, kSpan = 256, kTaskRows = 64, kMostPartial = 64 << 20;
-  const uint64_t key = sum({s.latent, s.rope}), head = sum({s.nope, s.rope, s.value});
+// What attention takes whatever the rows are; the bounds are those of nn/span_attend and nn/mla_attention.
+uint64_t attention_bytes(const Sizes& s, uint64_t context, uint64_t threads) {
+  constexpr uint64_t kSpan = 256, kTaskRows = 64, kMostPartial = 64 << 20;
+  const uint64_t key = s.latent > 0 ? sum({s.latent, s.rope}) : s.head_dim, value = s.latent > 0 ? s.latent : key;
+  const uint64_t partial = product({context / kSpan + 1, std::max(s.heads, 16 * threads), sum({value, 2}), 4});
+  const uint64_t worker = product(
+      {4, sum({KETTE_ATTEND_SCRATCH(key, value, kTaskRows), product({kTaskRows, sum({key, value, value, 8})})})});
+  const uint64_t spans = sum({std::min(partial, kMostPartial), product({threads, worker})});
+  if (s.latent == 0) return spans;
+  constexpr uint64_t kPairs = 4096, kPositions = 512, kHeads = 16;
+  const uint64_t head = sum({s.nope, s.rope, s.value});
   const uint64_t absorbed = product({sum({kPairs, s.heads}), 8, sum({key, s.latent, s.nope})});
   const uint64_t expanded = sum({product({kPositions, 4, sum({s.latent, s.latent, product({kHeads, head})})}),
-                                 product({s.heads, Forward::kMaxRows, 8})});
-  const uint64_t partial = product({context / kSpan + 1, std::max(s.heads, 16 * threads), sum({s.latent, 2}), 4});
-  const uint64_t worker = product({4, sum({KETTE_ATTEND_SCRATCH(key, s.latent, kTaskRows), product({kTaskRows, head}),
-                                           product({kTaskRows, s.latent})})});
-  return sum({std::max(absorbed, expanded), std::min(partial, kMostPartial), product({threads, worker})});
+                                 product({s.heads, Forward::kMaxRows, 8}), product({threads, 4, kTaskRows, head})});
+  return sum({std::max(absorbed, expanded), spans});
 }
 
 // An estimate from above of what Forward and its layers take.
@@ -121,8 +125,7 @@ uint64_t scratch_bytes(const Checkpoint& checkpoint, uint64_t context, const Run
   // Logits of the last token and of guesses ahead.
   const uint64_t logits = product({4, nn::kFewRows, s.vocab});
   return sum({product({rows, row}), logits, gates, pieces, kSlack,
-              product({threads, nn::Scratch(runtime.kernels, 1).bytes()}),
-              s.latent > 0 ? latent_bytes(s, context, threads) : 0});
+              product({threads, nn::Scratch(runtime.kernels, 1).bytes()}), attention_bytes(s, context, threads)});
 }
 
 // The maps between latents and keys in the orientation that the file lacks.

@@ -13,10 +13,6 @@ namespace {
 
 constexpr uint64_t kMostAdapter = 4096;  // bytes of its key
 
-const char* name_of(nn::KvType type) {
-  return type == nn::KvType::kF32 ? "f32" : type == nn::KvType::kF16 ? "f16" : "bf16";
-}
-
 uint64_t padded(uint64_t bytes) { return (bytes + 7) / 8 * 8; }
 
 // Numbers of a session with no more tokens than one of this kind can have: none of these sums overflows.
@@ -59,10 +55,9 @@ Status check_identity(const SavedHeader& h, const SessionIdentity& identity) {
   if (h.model[0] != identity.model.high() || h.model[1] != identity.model.low())
     return error(Code::kInvalidArgument, "saved from another model: {:016x}{:016x}, the session's is {}", h.model[0],
                  h.model[1], identity.model.hex());
-  if (h.kv_type != static_cast<uint32_t>(identity.kv_type))
+  if (const auto saved = nn::kv_type_of(h.kv_type); saved != identity.kv_type)
     return error(Code::kInvalidArgument, "saved from a KV cache of {}, the session's is of {}",
-                 h.kv_type <= 2 ? name_of(static_cast<nn::KvType>(h.kv_type)) : "an unknown type",
-                 name_of(identity.kv_type));
+                 saved ? nn::kv_format(*saved).name : "an unknown type", nn::kv_format(identity.kv_type).name);
   const nn::KvShape& shape = identity.shape;
   const std::pair<uint64_t, uint64_t> numbers[] = {{h.vocab_size, identity.vocab_size},
                                                    {h.main_layers, identity.main_layers},

@@ -129,36 +129,46 @@ void bench_attend(const VectorRow& row) {
   struct Shape {
     size_t rows, key_dim, value_dim, positions;  // key_dim 576: values are the first 512 numbers of the keys
     KvType type;
+    std::string_view format;
   };
-  const Shape shapes[] = {
-      {3, 64, 64, 1024, KvType::kBf16},   {3, 128, 128, 1024, KvType::kF16},   {7, 128, 128, 1024, KvType::kF16},
-      {7, 128, 128, 1024, KvType::kBf16}, {36, 64, 64, 1024, KvType::kF16},    {36, 128, 128, 1024, KvType::kF16},
-      {64, 128, 128, 1024, KvType::kF32}, {64, 128, 128, 1024, KvType::kBf16}, {64, 192, 128, 512, KvType::kF32},
-      {8, 576, 512, 256, KvType::kF16},   {16, 576, 512, 256, KvType::kF16},   {48, 576, 512, 256, KvType::kF16}};
+  const Shape shapes[] = {{1, 128, 128, 1024, KvType::kF16, "f16"},   {3, 64, 64, 1024, KvType::kBf16, "bf16"},
+                          {6, 128, 128, 1024, KvType::kF16, "f16"},   {6, 128, 128, 1024, KvType::kBf16, "bf16"},
+                          {6, 128, 128, 1024, KvType::kQ8_0, "q8_0"}, {8, 128, 128, 1024, KvType::kF16, "f16"},
+                          {48, 64, 64, 256, KvType::kF16, "f16"},     {48, 128, 128, 256, KvType::kF16, "f16"},
+                          {48, 128, 128, 256, KvType::kQ8_0, "q8_0"}, {64, 192, 128, 512, KvType::kF32, "f32"},
+                          {16, 576, 512, 256, KvType::kF16, "f16"},   {16, 576, 512, 256, KvType::kQ8_0, "q8_0"},
+                          {48, 576, 512, 256, KvType::kF16, "f16"}};
   for (const Shape& s : shapes) {
+    const Format& format = *find_format(s.format);
     const AlignedBuffer<float> q = random_floats(s.rows * s.key_dim), kv = random_floats(s.positions * s.key_dim);
-    AlignedBuffer<uint16_t> narrow(kv.size());
-    if (s.type == KvType::kF16) row.kernels->to_f16(kv.data(), kv.size(), narrow.data());
-    if (s.type == KvType::kBf16) row.kernels->to_bf16(kv.data(), kv.size(), narrow.data());
-    const void* data = s.type == KvType::kF32 ? static_cast<const void*>(kv.data()) : narrow.data();
+    const size_t row_bytes = format.row_bytes(s.key_dim);
+    AlignedBuffer<std::byte> data(s.positions * row_bytes);
+    format.encode(kv.data(), data.data(), kv.size());
     const std::vector<uint32_t> visible(s.rows, static_cast<uint32_t>(s.positions));
     AlignedBuffer<float> out(s.rows * s.value_dim), scratch(KETTE_ATTEND_SCRATCH(s.key_dim, s.value_dim, s.rows));
     std::vector<const std::byte*> pages;
-    for (size_t t = 0; t < s.positions; t += KETTE_KV_PAGE)
-      pages.push_back(static_cast<const std::byte*>(data) + t * s.key_dim * (s.type == KvType::kF32 ? 4 : 2));
-    const AttendArgs args{q.data(), s.key_dim,  visible.data(), s.rows,         pages.data(), 0,
-                          0,        s.key_dim,  s.key_dim,      s.type,         s.key_dim,    s.value_dim,
-                          0.1f,     out.data(), s.value_dim,    scratch.data(), nullptr,      nullptr};
+    for (size_t t = 0; t < s.positions; t += KETTE_KV_PAGE) pages.push_back(data.data() + t * row_bytes);
+    AttendArgs args{};
+    args.q = q.data();
+    args.q_stride = args.key_dim = s.key_dim;
+    args.visible = visible.data();
+    args.rows = s.rows;
+    args.pages = pages.data();
+    args.key_stride = args.value_stride = row_bytes;
+    args.kv_type = s.type;
+    args.decode = format.decode;
+    args.block_size = format.block_size;
+    args.block_bytes = format.block_bytes;
+    args.value_dim = args.out_stride = s.value_dim;
+    args.scale = 0.1f;
+    args.out = out.data();
+    args.scratch = scratch.data();
     const double t = seconds([&] { row.kernels->attend(args); });
     const double flops = 2.0 * static_cast<double>(s.rows * (s.key_dim + s.value_dim) * s.positions);
-    const double bytes =
-        static_cast<double>((s.key_dim + s.value_dim) * s.positions * (s.type == KvType::kF32 ? 4 : 2));
-    std::printf("%-7s attend rows=%zu dims=%zu,%zu %s: %.1f GFLOP/s, %.1f GB/s of cache\n",
-                std::string(row.isa_name).c_str(), s.rows, s.key_dim, s.value_dim,
-                s.type == KvType::kF32   ? "f32"
-                : s.type == KvType::kF16 ? "f16"
-                                         : "bf16",
-                flops / t * 1e-9, bytes / t * 1e-9);
+    const double numbers = static_cast<double>((s.key_dim + s.value_dim) * s.positions);
+    std::printf("%-7s attend rows=%zu dims=%zu,%zu %s: %.1f GFLOP/s, %.2f G numbers/s of cache\n",
+                std::string(row.isa_name).c_str(), s.rows, s.key_dim, s.value_dim, std::string(s.format).c_str(),
+                flops / t * 1e-9, numbers / t * 1e-9);
   }
 }
 

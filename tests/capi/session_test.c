@@ -180,6 +180,22 @@ static void test_context(void) {
   CHECK_INT(kette_session_length(session), PROMPT_SIZE + 3);
   CHECK_FAILS(kette_session_eval(session, prompt, 1, NULL, 0, &error), KETTE_E_CONTEXT_FULL, "20");
   kette_session_free(session);
+  {
+    uint64_t bytes[KETTE_KV_Q8_0 + 1] = {0}; /* of one page */
+    for (params.kv_type = KETTE_KV_F32; params.kv_type <= KETTE_KV_Q8_0; ++params.kv_type) {
+      SIZED(kette_metrics, metrics);
+      session = NULL;
+      CHECK_INT(kette_session_new(model, &params, &session, NULL), KETTE_OK);
+      REQUIRE(session != NULL);
+      CHECK_INT(kette_session_eval(session, prompt, PROMPT_SIZE, NULL, 0, NULL), KETTE_OK);
+      CHECK_INT(kette_session_metrics(session, &metrics, NULL), KETTE_OK);
+      bytes[params.kv_type] = metrics.kv_bytes;
+      kette_session_free(session);
+    }
+    CHECK(bytes[KETTE_KV_F16] > 0 && bytes[KETTE_KV_F32] == 2 * bytes[KETTE_KV_F16]);
+    CHECK(bytes[KETTE_KV_BF16] == bytes[KETTE_KV_F16]);
+    CHECK(bytes[KETTE_KV_Q8_0] % 34 == 0 && bytes[KETTE_KV_Q8_0] > 0);
+  }
   params.max_context = UINT32_MAX;
   session = NULL;
   CHECK(kette_session_new(model, &params, &session, NULL) < 0);

@@ -8,6 +8,7 @@
 #include "base/aligned_buffer.h"
 #include "base/float_types.h"
 #include "kernels/kernels.h"
+#include "quant/format.h"
 #include "tests/kernels/guarded.h"
 
 namespace kette::kernels {
@@ -16,23 +17,19 @@ namespace {
 using test::Guarded;
 using test::Random;
 
-float element(const Guarded<uint8_t>& data, KvType type, size_t i) {
-  if (type == KvType::kF32) {
-    float f;
-    std::memcpy(&f, data.data() + 4 * i, 4);
-    return f;
-  }
-  uint16_t h;
-  std::memcpy(&h, data.data() + 2 * i, 2);
-  return type == KvType::kF16 ? f16_to_float(h) : bf16_to_float(h);
-}
-
-void set_element(Guarded<uint8_t>& data, KvType type, size_t i, float f) {
-  const uint16_t h = type == KvType::kF16 ? float_to_f16(f) : float_to_bf16(f);
-  if (type == KvType::kF32)
-    std::memcpy(data.data() + 4 * i, &f, 4);
-  else
-    std::memcpy(data.data() + 2 * i, &h, 2);
+// A type of cached rows. The last ones' numbers are not those of the list, so that kernels have to go through decoders.
+struct Type {
+  KvType type;
+  const Format* format;
+};
+std::vector<Type> types() {
+  return {
+#define KETTE_KV_TYPE(type, format) {KvType::type, find_format(#format)},
+#include "kernels/kv_types.inc"
+#undef KETTE_KV_TYPE
+      {static_cast<KvType>(1000), find_format("q5_1")},
+      {static_cast<KvType>(1000), find_format("bf16")},
+  };
 }
 
 // How keys and values lie: each for itself; values as the first numbers of the keys' rows; both in one longer row.
@@ -46,67 +43,85 @@ struct Pages {
   size_t key_at = 0, value_at = 0;
 };
 
+// Rows of a format: the bytes that kernels read, and the numbers that those are.
+struct Rows {
+  const Format& format;
+  size_t dim, stride;  // numbers from one row to the next: whole blocks
+  Guarded<uint8_t> bytes;
+  std::vector<float> numbers;
+
+  Rows(const Format& format_, size_t positions, size_t dim_, size_t stride_, Random& random)
+      : format(format_),
+        dim(whole(dim_)),
+        stride(whole(stride_)),
+        bytes(positions == 0 ? 0 : ((positions - 1) * stride + dim) / format.block_size * format.block_bytes),
+        numbers(positions * stride) {
+    for (float& f : numbers) f = random.normal();
+    for (size_t t = 0; t < positions; ++t) encode(t);
+  }
+  size_t whole(size_t n) const { return (n + format.block_size - 1) / format.block_size * format.block_size; }
+  size_t row_bytes() const { return stride / format.block_size * format.block_bytes; }
+  // What `numbers` of a position has become, and back.
+  void encode(size_t t) {
+    std::byte* to = reinterpret_cast<std::byte*>(bytes.data()) + t * row_bytes();
+    format.encode(&numbers[t * stride], to, dim);
+    format.decode(to, &numbers[t * stride], dim);
+  }
+};
+
 struct Problem {
-  KvType type;
-  size_t key_dim, value_dim, rows, q_stride, key_stride, value_stride, value_at;
+  const Type& type;
+  size_t key_dim, value_dim, rows, q_stride, value_at;
   std::vector<uint32_t> visible;
   Guarded<float> q;
-  Guarded<uint8_t> key, apart;
+  Rows key, apart;
   float scale;
 
-  Problem(KvType type_, size_t key_dim_, size_t value_dim_, Layout layout, std::vector<uint32_t> visible_, float spread,
-          Random& random)
+  Problem(const Type& type_, size_t key_dim_, size_t value_dim_, Layout layout, std::vector<uint32_t> visible_,
+          float spread, Random& random)
       : type(type_),
         key_dim(key_dim_),
         value_dim(value_dim_),
         rows(visible_.size()),
         q_stride(key_dim + 3),
-        key_stride(layout == Layout::kBeside ? key_dim + value_dim + 6 : key_dim),
-        value_stride(layout == Layout::kApart ? value_dim : key_stride),
-        value_at(layout == Layout::kBeside ? key_dim + 2 : 0),
+        value_at(layout == Layout::kBeside ? (key_dim + 31) / 32 * 32 + (type.format->block_size == 1 ? 2 : 0) : 0),
         visible(std::move(visible_)),
         q((rows - 1) * q_stride + key_dim),
-        key(key_numbers(layout) * size()),
-        apart(layout == Layout::kApart ? positions() * value_dim * size() : 0),
+        key(*type.format, positions(), layout == Layout::kBeside ? value_at + value_dim : key_dim,
+            layout == Layout::kBeside ? value_at + value_dim + 4 : key_dim, random),
+        apart(*type.format, layout == Layout::kApart ? positions() : 0, value_dim, value_dim, random),
         scale(1 / std::sqrt(static_cast<float>(key_dim))) {
     for (size_t i = 0; i < q.size(); ++i) q[i] = spread * random.normal();
-    for (size_t i = 0; i < key.size() / size(); ++i) set_element(key, type, i, random.normal());
-    for (size_t i = 0; i < apart.size() / size(); ++i) set_element(apart, type, i, random.normal());
   }
-  Problem(KvType type_, size_t dim, std::vector<uint32_t> visible_, float spread, Random& random)
+  Problem(const Type& type_, size_t dim, std::vector<uint32_t> visible_, float spread, Random& random)
       : Problem(type_, dim, dim, Layout::kApart, std::move(visible_), spread, random) {}
 
-  size_t size() const { return type == KvType::kF32 ? 4 : 2; }
   size_t positions() const { return *std::max_element(visible.begin(), visible.end()); }
-  // Up to the last number that is used.
-  size_t key_numbers(Layout layout) const {
-    return (positions() - 1) * key_stride + (layout == Layout::kBeside ? value_at + value_dim : key_dim);
-  }
+  Rows& values() { return apart.numbers.empty() ? key : apart; }
+  const Rows& values() const { return apart.numbers.empty() ? key : apart; }
   Pages pages() const {
     Pages out;
-    const size_t key_row = key_stride * size(), value_row = value_stride * size();
-    const bool apart_too = apart.size() > 0, values_first = rows % 2 == 0;
+    const size_t key_row = key.row_bytes(), value_row = apart.row_bytes();
+    const bool apart_too = !apart.numbers.empty(), values_first = rows % 2 == 0;
     if (apart_too)
       (values_first ? out.key_at : out.value_at) = KETTE_KV_PAGE * (values_first ? value_row : key_row);
     else
-      out.value_at = value_at * size();
+      out.value_at = value_at / type.format->block_size * type.format->block_bytes;
     for (size_t from = 0; from < positions(); from += KETTE_KV_PAGE) {
       const size_t n = std::min<size_t>(KETTE_KV_PAGE, positions() - from);
-      const size_t keys = std::min(n * key_row, key.size() - from * key_row);
+      const size_t keys = std::min(n * key_row, key.bytes.size() - from * key_row);
       const size_t values = apart_too ? n * value_row : 0;
-      out.memory.push_back(std::make_unique<Guarded<uint8_t>>(std::max(out.key_at + keys, out.value_at + values)));
+      out.memory.push_back(
+          std::make_unique<Guarded<uint8_t>>(apart_too ? std::max(out.key_at + keys, out.value_at + values) : keys));
       uint8_t* to = out.memory.back()->data();
-      std::memcpy(to + out.key_at, key.data() + from * key_row, keys);
-      if (apart_too) std::memcpy(to + out.value_at, apart.data() + from * value_row, values);
+      std::memcpy(to + out.key_at, key.bytes.data() + from * key_row, keys);
+      if (apart_too) std::memcpy(to + out.value_at, apart.bytes.data() + from * value_row, values);
       out.pointers.push_back(reinterpret_cast<const std::byte*>(to));
     }
     return out;
   }
-  Guarded<uint8_t>& values() { return apart.size() > 0 ? apart : key; }
-  float key_of(size_t t, size_t d) const { return element(key, type, t * key_stride + d); }
-  float value_of(size_t t, size_t d) const {
-    return element(apart.size() > 0 ? apart : key, type, t * value_stride + value_at + d);
-  }
+  float key_of(size_t t, size_t d) const { return key.numbers[t * key.stride + d]; }
+  float value_of(size_t t, size_t d) const { return values().numbers[t * values().stride + value_at + d]; }
 
   std::vector<float> run(const VectorKernels& kernels) const { return run(kernels, 0, rows); }
   // [count][value_dim] of rows from `from` on.
@@ -130,9 +145,12 @@ struct Problem {
     args.pages = pages.pointers.data() + first / KETTE_KV_PAGE;
     args.key_at = pages.key_at;
     args.value_at = pages.value_at;
-    args.key_stride = key_stride;
-    args.value_stride = value_stride;
-    args.kv_type = type;
+    args.key_stride = key.row_bytes();
+    args.value_stride = values().row_bytes();
+    args.kv_type = type.type;
+    args.decode = type.format->decode;
+    args.block_size = type.format->block_size;
+    args.block_bytes = type.format->block_bytes;
     args.key_dim = key_dim;
     args.value_dim = value_dim;
     args.scale = scale;
@@ -193,8 +211,8 @@ void for_each_row(const Call& call) {
   for (const VectorRow& row : vector_rows()) {
     if (row.isa > test::isa_limit()) continue;
     INFO(std::string(row.isa_name));
-    for (KvType type : {KvType::kF32, KvType::kF16, KvType::kBf16}) {
-      CAPTURE(static_cast<int>(type));
+    for (const Type& type : types()) {
+      INFO(std::string(type.format->name), " ", static_cast<int>(type.type));
       call(*row.kernels, type);
     }
   }
@@ -202,7 +220,7 @@ void for_each_row(const Call& call) {
 
 TEST_CASE("attend: values on odd shapes") {
   Random random(5);
-  for_each_row([&](const VectorKernels& kernels, KvType type) {
+  for_each_row([&](const VectorKernels& kernels, const Type& type) {
     for (size_t dim : {2, 6, 16, 30, 48, 64, 80, 128, 250, 256}) {
       for (size_t rows : {1, 3, 7, 8, 9, 17}) {
         std::vector<uint32_t> visible(rows);
@@ -218,7 +236,7 @@ TEST_CASE("attend: values on odd shapes") {
 
 TEST_CASE("attend: keys and values of different widths, values within the keys' rows or beside them") {
   Random random(12);
-  for_each_row([&](const VectorKernels& kernels, KvType type) {
+  for_each_row([&](const VectorKernels& kernels, const Type& type) {
     for (const auto& [key_dim, value_dim] : {std::pair<size_t, size_t>{576, 512},
                                              {192, 128},
                                              {48, 32},
@@ -251,7 +269,7 @@ TEST_CASE("attend: keys and values of different widths, values within the keys' 
 
 TEST_CASE("attend: the parts of a context, put together, are the whole") {
   Random random(13);
-  for_each_row([&](const VectorKernels& kernels, KvType type) {
+  for_each_row([&](const VectorKernels& kernels, const Type& type) {
     const Problem p(type, 72, 64, Layout::kWithin, {1, 64, 65, 150, 130, 129, 90}, 2.0f, random);
     const size_t span = 64;
     std::vector<double> out(p.rows * p.value_dim), sum(p.rows), largest(p.rows, -INFINITY);
@@ -287,7 +305,7 @@ TEST_CASE("attend: the parts of a context, put together, are the whole") {
 
 TEST_CASE("attend: a prompt's causal rows, and a row is the same bits alone") {
   Random random(6);
-  for_each_row([&](const VectorKernels& kernels, KvType type) {
+  for_each_row([&](const VectorKernels& kernels, const Type& type) {
     std::vector<uint32_t> visible;
     for (uint32_t token = 0; token < 21; ++token) visible.insert(visible.end(), 3, 50 + token);
     const Problem p(type, 64, visible, 1.0f, random);
@@ -303,13 +321,19 @@ TEST_CASE("attend: a prompt's causal rows, and a row is the same bits alone") {
 
 TEST_CASE("attend: what a row does not see does not reach it, even if it is no number") {
   Random random(8);
-  for_each_row([&](const VectorKernels& kernels, KvType type) {
+  for_each_row([&](const VectorKernels& kernels, const Type& type) {
     Problem p(type, 32, {3, 40, 33, 64, 1}, 1.0f, random);
     const std::vector<float> before = p.run(kernels);
-    for (size_t i = 40 * p.value_dim; i < 64 * p.value_dim; ++i) {
-      set_element(p.key, type, i, i % 2 ? NAN : INFINITY);
-      set_element(p.values(), type, i, i % 2 ? NAN : INFINITY);
-    }
+    for (Rows* rows : {&p.key, &p.values()})
+      for (size_t t = 40; t < 64; ++t) {
+        std::byte* to = reinterpret_cast<std::byte*>(rows->bytes.data()) + t * rows->row_bytes();
+        if (type.format->block_size > 1) {  // whose scales are no numbers
+          std::memset(to, 0xff, rows->row_bytes());
+          continue;
+        }
+        for (size_t d = 0; d < rows->stride; ++d) rows->numbers[t * rows->stride + d] = (t + d) % 2 ? NAN : INFINITY;
+        rows->encode(t);
+      }
     const std::vector<float> after = p.run(kernels);
     for (size_t r : {0, 1, 2, 4})
       CHECK(test::same_bits(&before[r * p.value_dim], &after[r * p.value_dim], p.value_dim));
@@ -319,10 +343,12 @@ TEST_CASE("attend: what a row does not see does not reach it, even if it is no n
 
 TEST_CASE("attend: scores far apart, where the maximum moves late") {
   Random random(9);
-  for_each_row([&](const VectorKernels& kernels, KvType type) {
+  for_each_row([&](const VectorKernels& kernels, const Type& type) {
     Problem p(type, 16, {100, 100}, 1.0f, random);
-    for (size_t t = 0; t < 100; ++t)  // scores of row 0 climb by several e-folds a position
-      for (size_t d = 0; d < 16; ++d) set_element(p.key, type, t * 16 + d, 8 * static_cast<float>(t) / 16);
+    for (size_t t = 0; t < 100; ++t) {  // scores of row 0 climb by several e-folds a position
+      for (size_t d = 0; d < 16; ++d) p.key.numbers[t * p.key.stride + d] = 8 * static_cast<float>(t) / 16;
+      p.key.encode(t);
+    }
     for (size_t d = 0; d < 16; ++d) p.q[d] = 4.0f;
     check_values(p, p.run(kernels));
   });

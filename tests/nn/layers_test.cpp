@@ -124,7 +124,7 @@ TEST_CASE("yarn keeps the pairs that turn often, stretches those that turn less 
 }
 
 TEST_CASE("a KV cache keeps every position of every layer and head apart, and what is shared from what is written") {
-  for (const nn::KvType type : {nn::KvType::kF32, nn::KvType::kF16, nn::KvType::kBf16}) {
+  for (const nn::KvType type : {nn::KvType::kF32, nn::KvType::kF16, nn::KvType::kBf16, nn::KvType::kQ8_0}) {
     for (const size_t value_dim : {10, 6, 0}) {
       const nn::KvShape shape{3, 2, 10, value_dim};
       const size_t n = 150, filled = 130;  // two whole pages, and a part of a third

@@ -449,6 +449,11 @@ class Sessions(unittest.TestCase):
                 self.model.session(max_context=9).load(path)
             with self.assertRaises(kette.InvalidArgument):
                 self.model.session(kv_type="bf16").load(path)
+            small = self.model.session(kv_type="q8_0")
+            small.eval(PROMPT["ids"])
+            small.save(path)
+            self.model.session(kv_type="q8_0").load(path)
+            other.save(path)
             data = bytearray(path.read_bytes())
             data[-1] ^= 1
             path.write_bytes(data)

@@ -49,7 +49,7 @@ void refuses(Session& session, const std::string& bytes, Code code, const char* 
 
 TEST_CASE("what goes on from a saved session has the bits of one that never stopped") {
   for (const std::string& path : {llama_path(), latent_path(), module_path()})
-    for (const nn::KvType type : {nn::KvType::kF16, nn::KvType::kF32, nn::KvType::kBf16})
+    for (const nn::KvType type : {nn::KvType::kF16, nn::KvType::kF32, nn::KvType::kBf16, nn::KvType::kQ8_0})
       for (const nn::Mode mode : {nn::Mode::kFast, nn::Mode::kExact}) {
         CAPTURE(path);
         CAPTURE(static_cast<int>(type));

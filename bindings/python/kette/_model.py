@@ -260,12 +260,12 @@ class Model(_Opened):
     def session(self, max_context: int = 0, kv_type: Optional[str] = None) -> "Session":
         """A conversation. max_context: tokens held, 0 is the model's context length, at most 4096.
 
-        kv_type: "f32", "f16" or "bf16"; None is f16, in exact mode f32.
+        kv_type: "f32", "f16", "bf16" or "q8_0" (half of f16's memory); None is f16, in exact mode f32.
         """
         from ._session import Session
 
         if kv_type not in KV_TYPES:
-            raise InvalidArgument(f"kv_type is {kv_type!r}, expected None, 'f32', 'f16' or 'bf16'")
+            raise InvalidArgument(f"kv_type is {kv_type!r}, expected one of {list(KV_TYPES)}")
         params = SessionParams(
             max_context=convert.integer("max_context", max_context, 0, 2**32 - 1), kv_type=KV_TYPES[kv_type]
         )

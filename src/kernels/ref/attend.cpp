@@ -1,16 +1,21 @@
 // Softmax attention, one position after the other, with a running maximum.
 #include <math.h>
 
-#include "base/float_types.h"
 #include "kernels/ref/vector.h"
 
 namespace kette::kernels::ref {
 namespace {
 
-float element(const std::byte* data, KvType type, size_t index) {
-  if (type == KvType::kF32) return reinterpret_cast<const float*>(data)[index];
-  const uint16_t narrow = reinterpret_cast<const uint16_t*>(data)[index];
-  return type == KvType::kF16 ? f16_to_float(narrow) : bf16_to_float(narrow);
+// f(d, numbers, n) of the first `dim` numbers of a row in order, some at a time.
+template <class F>
+void each_piece(const AttendArgs& a, const std::byte* row, size_t dim, F&& f) {
+  const size_t most = KETTE_KV_BLOCK / a.block_size * a.block_size;
+  float numbers[KETTE_KV_BLOCK];
+  for (size_t d = 0; d < dim; d += most) {
+    const size_t n = dim - d < most ? dim - d : most;
+    a.decode(row + d / a.block_size * a.block_bytes, numbers, (n + a.block_size - 1) / a.block_size * a.block_size);
+    f(d, numbers, n);
+  }
 }
 
 }  // namespace
@@ -24,9 +29,10 @@ void attend(const AttendArgs& a) {
     for (size_t t = 0; t < a.visible[row]; ++t) {
       const std::byte* page = a.pages[t / KETTE_KV_PAGE];
       const size_t in_page = t % KETTE_KV_PAGE;
-      const std::byte *key = page + a.key_at, *value = page + a.value_at;
       float score = 0;
-      for (size_t d = 0; d < a.key_dim; ++d) score += q[d] * element(key, a.kv_type, in_page * a.key_stride + d);
+      each_piece(a, page + a.key_at + in_page * a.key_stride, a.key_dim, [&](size_t d, const float* key, size_t n) {
+        for (size_t i = 0; i < n; ++i) score += q[d + i] * key[i];
+      });
       score *= a.scale;
       if (score > largest) {
         const float shrink = expf(largest - score);
@@ -36,8 +42,10 @@ void attend(const AttendArgs& a) {
       }
       const float weight = expf(score - largest);
       sum += weight;
-      for (size_t d = 0; d < a.value_dim; ++d)
-        out[d] += weight * element(value, a.kv_type, in_page * a.value_stride + d);
+      each_piece(a, page + a.value_at + in_page * a.value_stride, a.value_dim,
+                 [&](size_t d, const float* value, size_t n) {
+                   for (size_t i = 0; i < n; ++i) out[d + i] += weight * value[i];
+                 });
     }
     if (a.largest != nullptr) {
       a.largest[row] = largest;

@@ -3,6 +3,9 @@
 // still be shared out over its context.
 #pragma once
 
+#include <span>
+
+#include "nn/kv_cache.h"
 #include "nn/step.h"
 
 namespace kette::nn {
@@ -20,18 +23,20 @@ void merge(const Partial& from, size_t dim, const Partial& into);
 // The row itself: out /= sum.
 void finish(const Partial& row, size_t dim);
 
-// Rows over cached latents: keys [key_dim] whose first value_dim numbers are the values.
-struct LatentAttend {
-  const float* q;  // [rows][key_dim]
-  size_t rows;
-  const uint32_t* visible;        // [rows] positions, at least 1, not decreasing
-  const std::byte* const* pages;  // of positions, as in AttendArgs
-  size_t latents_at;              // where in each the latents begin: [KETTE_KV_PAGE][key_dim] of type
-  kernels::KvType type;
-  size_t key_dim, value_dim;
+// New tokens of one sequence over what its cache holds up to each. Every key/value head has `group` query heads.
+struct SpanAttend {
+  const KvCache* kv;
+  size_t layer;
+  size_t first_position, tokens;  // token i sees first_position + i + 1 positions
+  size_t group;
+  size_t value_dim;  // of the keys' rows, where the cache has no values
   float scale;
-  float* out;  // [rows][value_dim]
+  const float* q;  // of each token, q_stride apart: [key/value heads][group][key_dim]
+  size_t q_stride;
+  float* out;  // of each token, out_stride apart: [key/value heads][group][value_dim]
+  size_t out_stride;
 };
-void attend_latents(Step& step, const LatentAttend& a);
+// All of them in one stretch of work, and a second one where spans of a row went to different threads.
+void attend_spans(Step& step, std::span<const SpanAttend> sequences);
 
 }  // namespace kette::nn
