@@ -32,6 +32,7 @@ struct LatentAttend {
   float scale;
   float* out;  // [rows][value_dim]
 };
-void attend_latents(Step& step, const LatentAttend& a);
+// All of them, of the same key_dim, value_dim and scale, as one parallel stretch of work and one that merges.
+void attend_latents(Step& step, std::span<const LatentAttend> all);
 
 }  // namespace kette::nn
