@@ -82,6 +82,7 @@ class SessionParams(Sized):
         ("flags", c.c_uint32),
         ("max_context", c.c_uint32),
         ("kv_type", c.c_int32),
+        ("user", c.c_void_p),
     ]
 
 
@@ -166,6 +167,10 @@ class CEvent(Sized):
         ("logprob", c.c_float),
         ("tool_index", c.c_uint32),
         ("is_malformed", c.c_int32),
+        ("session", c.c_void_p),
+        ("user", c.c_void_p),
+        ("status", c.c_int32),
+        ("reserved", c.c_uint32),
     ]
 
 
