@@ -172,6 +172,66 @@ static void test_busy(void) {
   kette_scheduler_free(scheduler);
 }
 
+/* A host's allocator that has no memory, once, for the next page of a KV cache. */
+static int refuse;
+static void* take(void* user, size_t n, size_t align, uint32_t tag) {
+  (void)user;
+  if (refuse && tag == KETTE_MEMORY_KV_CACHE) {
+    refuse = 0;
+    return NULL;
+  }
+  return aligned_alloc(align, (n + align - 1) / align * align);
+}
+static void give(void* user, void* p, size_t n, size_t align, uint32_t tag) {
+  (void)user, (void)n, (void)align, (void)tag;
+  free(p);
+}
+static void test_failed(void) {
+  kette_runtime* tight = NULL;
+  kette_model* own;
+  kette_session* sessions[2];
+  kette_scheduler* scheduler = NULL;
+  kette_status status = KETTE_MORE;
+  int failed = 0, done = 0, i;
+  SIZED(kette_allocator, allocator);
+  SIZED(kette_runtime_params, params);
+  allocator.alloc = take;
+  allocator.free_ = give;
+  params.allocator = &allocator;
+  params.n_threads = 1;
+  REQUIRE(kette_runtime_new(&params, &tight, NULL) == KETTE_OK);
+  own = open_tiny(tight, KETTE_MODEL_DETERMINISTIC);
+  REQUIRE(kette_scheduler_new(own, 2, &scheduler, NULL) == KETTE_OK);
+  for (i = 0; i < 2; ++i) {
+    sessions[i] = new_session(own);
+    CHECK_INT(kette_scheduler_add(scheduler, sessions[i], NULL), KETTE_OK);
+    CHECK_INT(begin_greedy(sessions[i], 60, NULL, NULL), KETTE_OK);
+  }
+  for (i = 0; i < 6; ++i) CHECK_INT(kette_scheduler_step(scheduler, 0, NULL), KETTE_MORE);
+  refuse = 1; /* for whoever is first past 64 tokens */
+  while (status != KETTE_DONE) {
+    SIZED(kette_event, event);
+    status = kette_scheduler_step(scheduler, 0, NULL);
+    REQUIRE(status >= 0);
+    while (kette_scheduler_poll(scheduler, &event, NULL) == KETTE_OK) {
+      done += event.type == KETTE_EVENT_DONE;
+      if (event.type != KETTE_EVENT_FAILED) continue;
+      ++failed;
+      CHECK_INT(event.status, KETTE_E_OUT_OF_MEMORY);
+      CHECK(strstr(event.text, "memory") != NULL && event.index > 40 && event.user == NULL);
+      CHECK_INT(kette_session_length(event.session), 64);
+      /* It is as good as before. */
+      CHECK_INT(begin_greedy(event.session, 2, NULL, NULL), KETTE_OK);
+    }
+  }
+  CHECK_INT(failed, 1);
+  CHECK_INT(done, 2);
+  for (i = 0; i < 2; ++i) kette_session_free(sessions[i]);
+  kette_scheduler_free(scheduler);
+  kette_model_unref(own);
+  kette_runtime_unref(tight);
+}
+
 int main(void) {
   runtime = new_runtime(2);
   model = open_tiny(runtime, KETTE_MODEL_DETERMINISTIC);
@@ -180,6 +240,7 @@ int main(void) {
   test_leaving();
   test_refused();
   test_busy();
+  test_failed();
   kette_model_unref(model);
   kette_runtime_unref(runtime);
   return failures != 0;
