@@ -16,7 +16,7 @@
 #include "kette/kette.h"
 #include "runtime/chat_prompt.h"
 #include "runtime/model_grammar.h"
-#include "runtime/session.h"
+#include "runtime/scheduler.h"
 
 struct kette_error {
   kette_status code;
@@ -57,10 +57,20 @@ struct kette_cancel {
 };
 
 struct kette_session {
+  ~kette_session();
   std::unique_ptr<kette::Session> session;
+  void* user = nullptr;
+  kette_scheduler* scheduler = nullptr;   // that it is in
   kette::Event event;                     // the one polled last: its text is the caller's until the next call
   std::vector<kette_logprob> top;         // and this
   std::atomic<std::thread::id> inside{};  // the thread in a call; none: std::thread::id()
+};
+
+struct kette_scheduler {
+  std::unique_ptr<kette::Scheduler> scheduler;
+  std::vector<kette_session*> sessions;   // in it, as they were added
+  size_t next = 0;                        // of them, whose events are looked at first
+  std::atomic<std::thread::id> inside{};  // as a session's
 };
 
 namespace kette::capi {
@@ -119,24 +129,53 @@ inline Status not_forked(const kette_model* h) { return not_forked(h->loaded->ru
 inline Status not_forked(const kette_adapter* h) { return not_forked(h->adapter->loaded().runtime()); }
 inline Status not_forked(const kette_chat* h) { return not_forked(h->prompt->loaded().runtime()); }
 inline Status not_forked(const kette_session* h) { return not_forked(h->session->loaded().runtime()); }
+inline Status not_forked(const kette_scheduler* h) { return not_forked(h->scheduler->loaded().runtime()); }
 
-// One thread at a time in a session; a call from within one, through the host's executor, is refused, not deadlocked.
+// One thread at a time in an object; a call from within one, through the host's executor, is refused, not deadlocked.
+class Inside {
+ public:
+  Inside() = default;
+  ~Inside() {
+    if (entered_ != nullptr) entered_->store(std::thread::id{});
+  }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+
+  Status enter(std::atomic<std::thread::id>& inside, std::string_view object) {
+    std::thread::id none{};
+    if (!inside.compare_exchange_strong(none, std::this_thread::get_id())) {
+      if (none == std::this_thread::get_id())
+        return error(Code::kReentrant, "called from within a call on the same {}", object);
+      return error(Code::kBusy, "another thread is in a call on this {}", object);
+    }
+    entered_ = &inside;
+    return {};
+  }
+
+ private:
+  std::atomic<std::thread::id>* entered_ = nullptr;
+};
+
+// A scheduler and the sessions in it are one object: a call on any of them is one on the scheduler too.
 template <class F>
 kette_status guard_session(kette_session* session, kette_error** err, F&& body) noexcept {
   return guard(err, [&]() -> Result<kette_status> {
     if (session == nullptr) return error(Code::kInvalidArgument, "session is NULL");
     KETTE_TRY(not_forked(session));
-    std::thread::id none{};
-    if (!session->inside.compare_exchange_strong(none, std::this_thread::get_id())) {
-      if (none == std::this_thread::get_id())
-        return error(Code::kReentrant, "called from within a call on the same session");
-      return error(Code::kBusy, "another thread is in a call on this session");
-    }
-    struct Leave {
-      kette_session* s;
-      ~Leave() { s->inside.store(std::thread::id{}); }
-    } const leave{session};
+    Inside in_session, in_scheduler;
+    KETTE_TRY(in_session.enter(session->inside, "session"));
+    if (session->scheduler != nullptr) KETTE_TRY(in_scheduler.enter(session->scheduler->inside, "session's scheduler"));
     return body(*session->session);
+  });
+}
+template <class F>
+kette_status guard_scheduler(kette_scheduler* scheduler, kette_error** err, F&& body) noexcept {
+  return guard(err, [&]() -> Result<kette_status> {
+    if (scheduler == nullptr) return error(Code::kInvalidArgument, "scheduler is NULL");
+    KETTE_TRY(not_forked(scheduler));
+    Inside in_scheduler;
+    KETTE_TRY(in_scheduler.enter(scheduler->inside, "scheduler"));
+    return body(*scheduler->scheduler);
   });
 }
 
@@ -195,6 +234,9 @@ Status write_struct(const T& own, T* out, std::string_view name) {
   out->struct_size = size;
   return {};
 }
+
+// session.cpp: KETTE_OK with the session's next event, KETTE_MORE or KETTE_DONE without.
+kette_status next_event(kette_session* handle, kette_event& out);
 
 inline kette_buf* make_buf(std::string bytes) { return new kette_buf{std::move(bytes)}; }
 

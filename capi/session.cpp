@@ -106,7 +106,20 @@ Status check_plain(const GenerateOptions& options) {
   return {};
 }
 
-// KETTE_OK with the event, KETTE_MORE or KETTE_DONE without.
+bool calls_stop(kette_on_event on_event, void* user, const kette_event& event) {
+  const InCallback callback;
+  return on_event != nullptr && on_event(user, &event) != 0;
+}
+
+kette_session* make_session(std::unique_ptr<Session> session, void* user) {
+  auto handle = std::make_unique<kette_session>();
+  handle->session = std::move(session);
+  handle->user = user;
+  return handle.release();
+}
+
+}  // namespace
+
 kette_status next_event(kette_session* handle, kette_event& out) {
   auto event = handle->session->poll();
   if (!event) return handle->session->generating() ? KETTE_MORE : KETTE_DONE;
@@ -128,22 +141,17 @@ kette_status next_event(kette_session* handle, kette_event& out) {
   out.logprob = e.logprob;
   out.tool_index = e.tool_index;
   out.is_malformed = e.malformed ? 1 : 0;
+  out.session = handle;
+  out.user = handle->user;
+  out.status = static_cast<kette_status>(e.failure);
   return KETTE_OK;
 }
 
-bool calls_stop(kette_on_event on_event, void* user, const kette_event& event) {
-  const InCallback callback;
-  return on_event != nullptr && on_event(user, &event) != 0;
-}
-
-kette_session* make_session(std::unique_ptr<Session> session) {
-  auto handle = std::make_unique<kette_session>();
-  handle->session = std::move(session);
-  return handle.release();
-}
-
-}  // namespace
 }  // namespace kette::capi
+
+kette_session::~kette_session() {
+  if (scheduler != nullptr) std::erase(scheduler->sessions, this);
+}
 
 extern "C" {
 
@@ -163,7 +171,7 @@ kette_status kette_session_new(kette_model* model, const kette_session_params* p
     if (!type && p.kv_type != KETTE_KV_DEFAULT)
       return kette::error(Code::kInvalidArgument, "kv_type: {}, expected KETTE_KV_*", p.kv_type);
     KETTE_ASSIGN(auto session, kette::Session::make(model->loaded, p.max_context, type));
-    *out = make_session(std::move(session));
+    *out = make_session(std::move(session), p.user);
     return KETTE_OK;
   });
 }
@@ -174,7 +182,7 @@ kette_status kette_session_fork(const kette_session* session, kette_session** ou
     KETTE_TRY(require_live(session, "session"));
     KETTE_TRY(require(out, "out"));
     KETTE_ASSIGN(auto copy, session->session->fork());
-    *out = make_session(std::move(copy));
+    *out = make_session(std::move(copy), nullptr);
     return KETTE_OK;
   });
 }

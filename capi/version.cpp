@@ -24,7 +24,7 @@ int32_t kette_has_feature(const char* name) {
   const std::string_view feature(name);
   for (const std::string_view known :
        {"gguf", "chat_template", "exact", "deterministic", "fork", "vfs", "executor", "allocator", "api_table",
-        "grammar", "reasoning", "tool_calls", "logprobs", "lora", "embeddings", "save"})
+        "grammar", "reasoning", "tool_calls", "logprobs", "lora", "embeddings", "save", "scheduler"})
     if (feature == known) return 1;
   return 0;
 }

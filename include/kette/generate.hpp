@@ -100,6 +100,11 @@ class event {
   bool is_tool_end() const noexcept { return raw_.type == KETTE_EVENT_TOOL_END; }
   /// The last event of an answer.
   bool is_done() const noexcept { return raw_.type == KETTE_EVENT_DONE; }
+  /// In a scheduler, the last event: the answer broke off. text() says why, as session::status() does.
+  bool is_failed() const noexcept { return raw_.type == KETTE_EVENT_FAILED; }
+  /// The session it is of, to be compared with session::raw(), and its session_options::user.
+  kette_session* session() const noexcept { return raw_.session; }
+  void* user() const noexcept { return raw_.user; }
   /// Whole UTF-8 (unless KETTE_GENERATE_RAW_BYTES); empty while a character, a tag or a stop string is open.
   std::string_view text() const noexcept {
     return raw_.text != nullptr ? std::string_view(raw_.text, raw_.text_len) : std::string_view();

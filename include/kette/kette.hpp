@@ -14,5 +14,6 @@
 #include "kette/grammar.hpp"
 #include "kette/model.hpp"
 #include "kette/runtime.hpp"
+#include "kette/scheduler.hpp"
 #include "kette/session.hpp"
 #include "kette/span.hpp"

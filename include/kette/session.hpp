@@ -27,9 +27,11 @@ KETTE_BEGIN_NAMESPACE
 struct session_options {
   std::uint32_t max_context = 0;            ///< tokens held; 0: the model's context length, at most 4096
   std::int32_t kv_type = KETTE_KV_DEFAULT;  ///< KETTE_KV_*; default f16, in exact mode f32
+  void* user = nullptr;                     ///< comes with the session's events; of a fork nullptr
 
   session_options& set_max_context(std::uint32_t tokens) { return max_context = tokens, *this; }
   session_options& set_kv_type(std::int32_t type) { return kv_type = type, *this; }
+  session_options& set_user(void* pointer) { return user = pointer, *this; }
 };
 
 /// Counts, times and bytes of the answer under way or last ended.
@@ -202,6 +204,7 @@ class session {
     auto params = detail::sized<kette_session_params>();
     params.max_context = options.max_context;
     params.kv_type = options.kv_type;
+    params.user = options.user;
     kette_session* made = nullptr;
     auto called = detail::call([&](kette_error** e) { return kette_session_new(m.raw(), &params, &made, e); });
     if (!called) return called.error();
@@ -239,7 +242,8 @@ class session {
   /// Success, or why the last answer could not begin or broke off.
   const result<void>& status() const noexcept { return state_->status; }
 
-  /// Without blocking: work on a started answer for about `budget` (0: until an event). True once it has ended.
+  /// Without blocking: work on a started answer for about `budget` (0: until an event). True once it has ended. In a
+  /// scheduler this, as a stream's iteration, is a step of the scheduler, for all that is in it.
   result<bool> step(std::chrono::microseconds budget) {
     constexpr std::chrono::microseconds::rep most = std::numeric_limits<std::uint32_t>::max();
     const auto us = budget.count() < 0 ? 1 : budget.count() < most ? budget.count() : most;
@@ -369,6 +373,7 @@ class session {
   kette_session* raw() const noexcept { return state_->raw(); }
 
  private:
+  friend class scheduler;
   session(kette_session* adopted, const kette::model& m)
       : state_(std::make_unique<detail::session_state>(adopted, m)) {}
 

@@ -34,21 +34,19 @@ void GqaAttention::rotate_and_store(Step& step, const Batch& batch, size_t layer
     if (norm) step.vector().rms_norm(head, norm->weight.data(), norm->eps, head_dim, head);
     rotate(head, cos, sin, half);
   };
-  for (const Sequence& s : batch.sequences) {
-    step.parallel_rows(s.rows, 4, [&](size_t first, size_t last) {
-      for (size_t i = s.first_row + first; i < s.first_row + last; ++i) {
-        const float* cos = batch.cos + i * half;
-        const float* sin = batch.sin + i * half;
-        for (size_t h = 0; h < num_heads; ++h) norm_and_rotate(q_norm, q.row(i) + h * head_dim, cos, sin);
-        const size_t position = s.first_position + i - s.first_row;
-        for (size_t h = 0; h < num_kv_heads; ++h) {
-          norm_and_rotate(k_norm, k.row(i) + h * head_dim, cos, sin);
-          store_row(step.vector(), s.kv->type(), k.row(i) + h * head_dim, head_dim, s.kv->key(layer, h, position));
-          store_row(step.vector(), s.kv->type(), v.row(i) + h * head_dim, head_dim, s.kv->value(layer, h, position));
-        }
+  step.parallel_rows(q.rows, 4, [&](size_t first, size_t last) {
+    batch.each_row(first, last, [&](const Sequence& s, size_t i) {
+      const float* cos = batch.cos + i * half;
+      const float* sin = batch.sin + i * half;
+      for (size_t h = 0; h < num_heads; ++h) norm_and_rotate(q_norm, q.row(i) + h * head_dim, cos, sin);
+      const size_t position = s.first_position + i - s.first_row;
+      for (size_t h = 0; h < num_kv_heads; ++h) {
+        norm_and_rotate(k_norm, k.row(i) + h * head_dim, cos, sin);
+        store_row(step.vector(), s.kv->type(), k.row(i) + h * head_dim, head_dim, s.kv->key(layer, h, position));
+        store_row(step.vector(), s.kv->type(), v.row(i) + h * head_dim, head_dim, s.kv->value(layer, h, position));
       }
     });
-  }
+  });
 }
 
 void GqaAttention::attend(Step& step, const Batch& batch, size_t layer, const Tensor& q, const Tensor& out) const {

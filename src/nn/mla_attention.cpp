@@ -41,8 +41,13 @@ void MlaAttention::add(Step& step, const Tensor& normed, const Batch& batch, siz
   rotate_and_store(step, batch, layer, q, latent);
   phase.next("attend");
   const Tensor heads = step.arena.tensor(x.rows, num_heads * v_head_dim);
-  for (const Sequence& s : batch.sequences)
-    expands(step, s) ? attend_expanded(step, s, layer, q, heads) : attend_absorbed(step, s, layer, q, heads);
+  for (size_t i = 0, end = 0; i < batch.sequences.size(); i = end) {
+    while (end < batch.sequences.size() && !expands(step, batch.sequences[end])) ++end;
+    if (end > i)
+      attend_absorbed(step, batch.sequences.subspan(i, end - i), layer, q, heads);
+    else
+      attend_expanded(step, batch.sequences[end++], layer, q, heads);
+  }
   phase.next("output projection");
   const Tensor y = step.arena.tensor(x.rows, x.cols);
   multiply(step, std::array{Product{&o_proj, heads, y}});
@@ -61,29 +66,29 @@ void MlaAttention::rotate_and_store(Step& step, const Batch& batch, size_t layer
                                     const Tensor& latent) const {
   const auto rotate = rope_interleaved ? step.vector().rotate_interleaved : step.vector().rotate_half;
   const size_t half = qk_rope_head_dim / 2;
-  for (const Sequence& s : batch.sequences) {
-    step.parallel_rows(s.rows, 4, [&](size_t first, size_t last) {
-      for (size_t i = s.first_row + first; i < s.first_row + last; ++i) {
-        const float* cos = batch.cos + i * half;
-        const float* sin = batch.sin + i * half;
-        for (size_t h = 0; h < num_heads; ++h) rotate(q.row(i) + h * head_dim() + qk_nope_head_dim, cos, sin, half);
-        float* row = latent.row(i);
-        step.vector().rms_norm(row, kv_a_layernorm.weight.data(), kv_a_layernorm.eps, kv_lora_rank, row);
-        rotate(row + kv_lora_rank, cos, sin, half);
-        store_row(step.vector(), s.kv->type(), row, key_dim(), s.kv->key(layer, 0, s.first_position + i - s.first_row));
-      }
+  step.parallel_rows(q.rows, 4, [&](size_t first, size_t last) {
+    batch.each_row(first, last, [&](const Sequence& s, size_t i) {
+      const float* cos = batch.cos + i * half;
+      const float* sin = batch.sin + i * half;
+      for (size_t h = 0; h < num_heads; ++h) rotate(q.row(i) + h * head_dim() + qk_nope_head_dim, cos, sin, half);
+      float* row = latent.row(i);
+      step.vector().rms_norm(row, kv_a_layernorm.weight.data(), kv_a_layernorm.eps, kv_lora_rank, row);
+      rotate(row + kv_lora_rank, cos, sin, half);
+      store_row(step.vector(), s.kv->type(), row, key_dim(), s.kv->key(layer, 0, s.first_position + i - s.first_row));
     });
-  }
+  });
 }
 
-void MlaAttention::attend_absorbed(Step& step, const Sequence& s, size_t layer, const Tensor& q,
+// Sequences that follow each other in the batch; every stretch of work is one over all of them.
+void MlaAttention::attend_absorbed(Step& step, std::span<const Sequence> sequences, size_t layer, const Tensor& q,
                                    const Tensor& heads) const {
   const size_t stretch = std::max<size_t>(1, kAbsorbedPairs / num_heads);
-  for (size_t first = 0; first < s.rows; first += stretch) {
+  const size_t end = sequences.back().first_row + sequences.back().rows;
+  for (size_t first = sequences.front().first_row; first < end; first += stretch) {
     const Arena::Mark mark(step.arena);
     Phase phase(step.profile, "queries to latents");
-    const size_t rows = std::min(stretch, s.rows - first), pairs = rows * num_heads;
-    const Tensor part = q.slice(s.first_row + first, rows);
+    const size_t rows = std::min(stretch, end - first), pairs = rows * num_heads;
+    const Tensor part = q.slice(first, rows);
     const Tensor seeking = step.arena.tensor(pairs, key_dim());  // (row, head): [latent, rope]
     auto* products = step.arena.take<Product>(num_heads);
     for (size_t h = 0; h < num_heads; ++h)
@@ -97,22 +102,29 @@ void MlaAttention::attend_absorbed(Step& step, const Sequence& s, size_t layer, 
                   qk_rope_head_dim * sizeof(float));
     phase.next("attend");
     const Tensor found = step.arena.tensor(pairs, kv_lora_rank);
-    attend_spans(step, std::array{SpanAttend{.kv = s.kv,
-                                             .layer = layer,
-                                             .first_position = s.first_position + first,
-                                             .tokens = rows,
-                                             .group = num_heads,
-                                             .value_dim = kv_lora_rank,
-                                             .scale = softmax_scale,
-                                             .q = seeking.data,
-                                             .q_stride = num_heads * key_dim(),
-                                             .out = found.data,
-                                             .out_stride = num_heads * kv_lora_rank}});
+    auto* attends = step.arena.take<SpanAttend>(sequences.size());
+    size_t n = 0;
+    for (const Sequence& s : sequences) {
+      const size_t from = std::max(first, s.first_row), to = std::min(first + rows, s.first_row + s.rows);
+      if (from >= to) continue;
+      attends[n++] = {.kv = s.kv,
+                      .layer = layer,
+                      .first_position = s.first_position + (from - s.first_row),
+                      .tokens = to - from,
+                      .group = num_heads,
+                      .value_dim = kv_lora_rank,
+                      .scale = softmax_scale,
+                      .q = seeking.row((from - first) * num_heads),
+                      .q_stride = num_heads * key_dim(),
+                      .out = found.row((from - first) * num_heads),
+                      .out_stride = num_heads * kv_lora_rank};
+    }
+    attend_spans(step, {attends, n});
     phase.next("latents to values");
     for (size_t h = 0; h < num_heads; ++h)
       products[h] = {&v_proj[h],
                      {found.row(h), rows, kv_lora_rank, num_heads * kv_lora_rank},
-                     {heads.row(s.first_row + first) + h * v_head_dim, rows, v_head_dim, heads.stride}};
+                     {heads.row(first) + h * v_head_dim, rows, v_head_dim, heads.stride}};
     multiply(step, {products, num_heads});
   }
 }

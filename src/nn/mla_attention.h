@@ -46,7 +46,8 @@ struct MlaAttention {
   size_t head_dim() const { return qk_nope_head_dim + qk_rope_head_dim; }  // of a query or a rebuilt key
   bool expands(const Step& step, const Sequence& s) const;
   void rotate_and_store(Step& step, const Batch& batch, size_t layer, const Tensor& q, const Tensor& latent) const;
-  void attend_absorbed(Step& step, const Sequence& s, size_t layer, const Tensor& q, const Tensor& heads) const;
+  void attend_absorbed(Step& step, std::span<const Sequence> sequences, size_t layer, const Tensor& q,
+                       const Tensor& heads) const;
   void attend_expanded(Step& step, const Sequence& s, size_t layer, const Tensor& q, const Tensor& heads) const;
   void expand(Step& step, const Tensor& latents, const KvCache& kv, size_t layer, size_t from, size_t first_head,
               size_t head_count, const Tensor& rows) const;

@@ -26,42 +26,61 @@ void Forward::grow(size_t rows) {
   capacity_ = rows;
 }
 
-void Forward::start(Pass pass, std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* logits,
-                    size_t rows) {
-  kv.prepare(position, position + tokens.size(), position + (pass == Pass::kAhead ? tokens.size() : 0));
-  tokens_.assign(tokens.begin(), tokens.end());
+void Forward::start(Pass pass, std::span<const Input> inputs, float* logits) {
+  size_t rows = 0;
+  for (const Input& in : inputs) {
+    const size_t end = in.position + in.tokens.size();
+    in.kv->prepare(in.position, end, pass == Pass::kAhead ? end : in.position);
+    rows += in.tokens.size();
+  }
+  tokens_.reserve(rows);
+  sequences_.reserve(inputs.size());
+  wanted_.reserve(inputs.size());
+  // From here on nothing fails.
+  tokens_.clear();
+  sequences_.clear();
+  wanted_.clear();
+  logit_rows_ = 0;
+  for (const Input& in : inputs) {
+    sequences_.push_back({in.kv, tokens_.size(), in.tokens.size(), in.position});
+    wanted_.push_back(in.rows);
+    tokens_.insert(tokens_.end(), in.tokens.begin(), in.tokens.end());
+    logit_rows_ += in.rows;
+  }
   pass_ = pass;
-  sequence_ = {&kv, 0, tokens.size(), position};
   logits_ = logits;
-  rows_ = tokens.size();
-  logit_rows_ = rows;
   part_ = 0;
   part_begun_ = false;
   under_way_ = true;
   const size_t half = model_.rope().inv_freq.size();
-  for (size_t i = 0; i < rows_; ++i) model_.rope().angles(position + i, cos_.data() + i * half, sin_.data() + i * half);
+  for (const nn::Sequence& s : sequences_)
+    for (size_t i = 0; i < s.rows; ++i)
+      model_.rope().angles(s.first_position + i, cos_.data() + (s.first_row + i) * half,
+                           sin_.data() + (s.first_row + i) * half);
 }
 
-void Forward::begin(std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* logits, size_t rows) {
-  grow(tokens.size());
-  start(Pass::kMain, tokens, kv, position, logits, rows);
+void Forward::begin(std::span<const Input> inputs, float* logits) {
+  size_t rows = 0;
+  for (const Input& in : inputs) rows += in.tokens.size();
+  grow(rows);
+  start(Pass::kMain, inputs, logits);
 }
 
 void Forward::begin_normed(std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* normed,
                            size_t rows) {
   grow(tokens.size());
-  start(Pass::kNormed, tokens, kv, position, normed, rows);
+  start(Pass::kNormed, std::array{Input{tokens, &kv, position, rows}}, normed);
 }
 
 void Forward::begin_ahead(std::span<const int32_t> next, nn::KvCache& kv, size_t position, float* logits, size_t rows) {
   if (ahead_.size() < x_.size()) ahead_ = AlignedBuffer<float>(x_.size(), runtime_.allocator.get());
-  start(Pass::kAhead, next, kv, position, logits, rows);
+  start(Pass::kAhead, std::array{Input{next, &kv, position, rows}}, logits);
 }
 
 void Forward::begin_further(int32_t next, nn::KvCache& kv, size_t position, float* logits) {
   const size_t hidden_size = model_.shape().hidden_size;
-  if (rows_ > 1) std::copy_n(ahead_.data() + (rows_ - 1) * hidden_size, hidden_size, ahead_.data());
-  start(Pass::kFurther, {&next, 1}, kv, position, logits, 1);
+  if (rows() > 1) std::copy_n(ahead_.data() + (rows() - 1) * hidden_size, hidden_size, ahead_.data());
+  start(Pass::kFurther, std::array{Input{{&next, 1}, &kv, position, 1}}, logits);
 }
 
 Result<bool> Forward::run(std::optional<Clock::time_point> deadline, const CancelFlag* cancel) {
@@ -112,19 +131,18 @@ void Forward::run_part(nn::Step& step, bool may_stop) {
   scratch_.arena.rewind();
   part_begun_ = true;
   const ModelShape& shape = model_.shape();
-  const nn::Batch batch{tokens_, {&sequence_, 1}, cos_.data(), sin_.data()};
-  const nn::Tensor x{x_.data(), rows_, shape.hidden_size, shape.hidden_size};
-  const nn::Tensor ahead{ahead_.data(), rows_, shape.hidden_size, shape.hidden_size};
+  const nn::Batch batch{tokens_, sequences_, cos_.data(), sin_.data()};
+  const nn::Tensor x{x_.data(), rows(), shape.hidden_size, shape.hidden_size};
+  const nn::Tensor ahead{ahead_.data(), rows(), shape.hidden_size, shape.hidden_size};
   const nn::Tensor logits{logits_, logit_rows_, shape.vocab_size, shape.vocab_size};
   const bool main = this->main(), last = part_ + 1 == parts();
   if (step.profile != nullptr) step.profile->enter_layer(!last && (part_ > 0 || !main));
   if (last && logit_rows_ > 0 && pass_ == Pass::kNormed) {
-    model_.normed(step, x.slice(rows_ - logit_rows_, logit_rows_),
-                  {logits_, logit_rows_, shape.hidden_size, shape.hidden_size});
+    model_.normed(step, wanted(step, x), {logits_, logit_rows_, shape.hidden_size, shape.hidden_size});
   } else if (last && logit_rows_ > 0 && main) {
-    model_.head(step, x.slice(rows_ - logit_rows_, logit_rows_), logits);
+    model_.head(step, wanted(step, x), logits);
   } else if (last && logit_rows_ > 0) {
-    model_.ahead_head(step, ahead.slice(rows_ - logit_rows_, logit_rows_), logits);
+    model_.ahead_head(step, wanted(step, ahead), logits);
   } else if (!last && !main) {
     model_.ahead(step, batch, pass_ == Pass::kAhead ? x : ahead, pass_ == Pass::kFurther, ahead);
   } else if (!last && part_ == 0) {
@@ -134,6 +152,17 @@ void Forward::run_part(nn::Step& step, bool may_stop) {
   }
   part_begun_ = false;
   if (observer_ && main && !last) observer_(part_, x);
+}
+
+// The rows of x whose logits are wanted.
+nn::Tensor Forward::wanted(nn::Step& step, const nn::Tensor& x) const {
+  if (logit_rows_ == x.rows || sequences_.size() == 1) return x.slice(x.rows - logit_rows_, logit_rows_);
+  const nn::Tensor out = step.arena.tensor(logit_rows_, x.cols);
+  for (size_t i = 0, n = 0; i < sequences_.size(); ++i) {
+    const size_t end = sequences_[i].first_row + sequences_[i].rows;
+    for (size_t row = end - wanted_[i]; row < end; ++row) std::copy_n(x.row(row), x.cols, out.row(n++));
+  }
+  return out;
 }
 
 }  // namespace kette

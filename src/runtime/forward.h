@@ -1,7 +1,8 @@
-// One forward pass of one sequence over a stretch of tokens, in parts: embed, each layer, head. Between any two pieces
+// One forward pass over a stretch of tokens of one or more sequences, in parts: embed, each layer, head. Between any two pieces
 // of a part's work it can pause (budget), be dropped (cancel), and go on later; the result is the same.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <optional>
 
@@ -17,10 +18,22 @@ class Forward {
 
   Forward(const Model& model, Runtime& runtime, nn::Mode mode);
 
-  // tokens: [1, kMaxRows], each below vocab_size, at `position` of `kv`. The logits of the last `rows` of them go to
-  // `logits` [rows][vocab_size], which stays valid until the pass is done or dropped. This and the next two make room in
-  // `kv` and throw std::bad_alloc where there is none; no pass has then begun, and they may be called again.
-  void begin(std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* logits, size_t rows);
+  // What goes in of one sequence: tokens, at least one, each below vocab_size, at `position` of `kv`. The logits of the
+  // last `rows` of them are wanted.
+  struct Input {
+    std::span<const int32_t> tokens;
+    nn::KvCache* kv;
+    size_t position, rows;
+  };
+
+  // Of at most kMaxRows tokens together, of different sequences. The logits that are wanted go to `logits`, [their
+  // rows][vocab_size] in the order of the inputs, which stays valid until the pass is done or dropped, as do the caches.
+  // This and the next three make room in `kv` and throw std::bad_alloc where there is none; no pass has then begun, and
+  // they may be called again.
+  void begin(std::span<const Input> inputs, float* logits);
+  void begin(std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* logits, size_t rows) {
+    begin(std::array{Input{tokens, &kv, position, rows}}, logits);
+  }
   // The same for the hidden states after the model's last norm: `normed` [rows][hidden_size].
   void begin_normed(std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* normed, size_t rows);
   // Multi-token prediction for the first next.size() rows of the pass done last: `next` are the tokens that follow
@@ -37,7 +50,7 @@ class Forward {
   // Of what is being measured now; nullptr: nothing.
   nn::Profile* measuring() const { return profiling_ ? profile_.get() : nullptr; }
   bool under_way() const { return under_way_; }
-  size_t rows() const { return rows_; }  // of the pass begun last
+  size_t rows() const { return tokens_.size(); }  // of the pass begun last
   // The pass begun last then starts anew, should it be run again.
   void drop() {
     under_way_ = part_begun_ = false;
@@ -61,10 +74,11 @@ class Forward {
  private:
   enum class Pass { kMain, kNormed, kAhead, kFurther };
   bool main() const { return pass_ == Pass::kMain || pass_ == Pass::kNormed; }
-  void start(Pass pass, std::span<const int32_t> tokens, nn::KvCache& kv, size_t position, float* logits, size_t rows);
+  void start(Pass pass, std::span<const Input> inputs, float* logits);
   size_t parts() const { return main() ? model_.shape().num_hidden_layers + 2 : 2; }
   void grow(size_t rows);
   void run_part(nn::Step& step, bool may_stop);
+  nn::Tensor wanted(nn::Step& step, const nn::Tensor& x) const;
 
   const Model& model_;
   Runtime& runtime_;
@@ -79,9 +93,10 @@ class Forward {
   AlignedBuffer<float> x_, cos_, sin_;  // [rows][hidden_size], [rows][half] of the pass under way
   size_t capacity_ = 0;                 // rows that they hold
   std::vector<int32_t> tokens_;
-  nn::Sequence sequence_{};
+  std::vector<nn::Sequence> sequences_;
+  std::vector<size_t> wanted_;  // of each sequence's rows how many, the last, have their logits wanted
   float* logits_ = nullptr;
-  size_t rows_ = 0, logit_rows_ = 0;
+  size_t logit_rows_ = 0;  // all of those
   bool under_way_ = false;
   std::function<void(size_t, const nn::Tensor&)> observer_;
   size_t part_ = 0;          // 0: embed; 1 .. layers: that layer; layers + 1: head. Ahead: 0: the module; 1: its head

@@ -85,15 +85,24 @@ struct AnswerMessage {
 };
 
 struct Event {
-  enum class Kind { kText = 1, kReasoning = 2, kToolCall = 3, kDone = 4, kToolArguments = 5, kToolEnd = 6 };
+  enum class Kind {
+    kText = 1,
+    kReasoning = 2,
+    kToolCall = 3,
+    kDone = 4,
+    kToolArguments = 5,
+    kToolEnd = 6,
+    kFailed = 7
+  };
   Kind kind = Kind::kText;
-  std::string text;
+  std::string text;                            // kFailed: what went wrong
   Token token = -1;                            // -1: none, or that of the event before
   uint32_t index = 0;                          // tokens so far
   Finish finish = Finish::kNone;               // kDone
   ThoughtEnd thought_end = ThoughtEnd::kNone;  // kDone
   uint32_t tool_index = 0;                     // kTool*
   bool malformed = false;                      // kToolEnd
+  Code failure = Code::kOk;                    // kFailed, in a scheduler: elsewhere the step says so
   float logprob = 0;
   std::vector<Logprob> top;
 };

@@ -371,6 +371,17 @@ Status LoadedModel::check_budget(uint64_t context, uint64_t kv_bytes) const {
   return error(Code::kBudget, "{}, the budget is {}", plan.text(), memory_budget_);
 }
 
+// With the weights, as a session is looked at: how many of them there are at once is the host's affair.
+Status LoadedModel::check_scheduler_budget(uint64_t max_batch) const {
+  if (memory_budget_ == 0) return {};
+  MemoryPlan plan = plan_memory(*checkpoint_, plan_options_, *runtime_);
+  plan.context = plan.kv = 0;
+  plan.scratch = scheduler_scratch_bytes(max_batch);
+  if (plan.all() <= memory_budget_) return {};
+  return error(Code::kBudget, "a scheduler of {} sessions: {}, the budget is {}", max_batch, plan.text(),
+               memory_budget_);
+}
+
 // Opens the pack of an earlier opening, or makes it. What keeps a pack from being made is told and keeps nothing from
 // being opened.
 Status LoadedModel::prepare_pack(const OpenOptions& options, const BinderOptions& binding) {

@@ -70,6 +70,11 @@ class LoadedModel {
   const WeightStore& store() const { return store_; }
   // kBudget if a session of so many tokens, with a cache of so many bytes, is beyond the budget.
   Status check_budget(uint64_t context, uint64_t kv_bytes) const;
+  // The same of a scheduler whose passes are of so many sessions.
+  Status check_scheduler_budget(uint64_t max_batch) const;
+  uint64_t scheduler_scratch_bytes(uint64_t max_batch) const {
+    return kette::scheduler_scratch_bytes(*checkpoint_, max_batch, *runtime_);
+  }
   MemoryPlan plan() const { return plan_memory(*checkpoint_, plan_options_, *runtime_); }  // with weights only
   // What its sessions know of each other; nullptr where that is switched off.
   PrefixIndex* prefixes() const { return prefixes_.get(); }

@@ -146,6 +146,11 @@ bool is_table(std::string_view name) { return name == "model.rope_freqs.weight" 
 
 }  // namespace
 
+uint64_t scheduler_scratch_bytes(const Checkpoint& checkpoint, uint64_t max_batch, const Runtime& runtime) {
+  constexpr uint64_t kAnyContext = 1 << 26;  // of its sessions
+  return sum({scratch_bytes(checkpoint, kAnyContext, runtime), product({4, max_batch, Sizes(checkpoint).vocab})});
+}
+
 bool is_read(const Checkpoint& checkpoint, const CheckpointTensor& tensor) {
   const uint64_t layers = layers_of(checkpoint);
   const std::optional<uint64_t> layer = layer_of(tensor);

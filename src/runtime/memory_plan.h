@@ -55,5 +55,7 @@ struct MemoryPlan {
   std::string text() const;  // for messages: all of the numbers
 };
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const PlanOptions& options, const Runtime& runtime);
+// What a scheduler takes whose passes are of so many sessions, an estimate from above; their own is besides.
+uint64_t scheduler_scratch_bytes(const Checkpoint& checkpoint, uint64_t max_batch, const Runtime& runtime);
 
 }  // namespace kette

@@ -4,22 +4,16 @@
 #include <cmath>
 
 #include "runtime/profile_json.h"
+#include "runtime/scheduler.h"
 
 namespace kette {
 namespace {
 
 constexpr size_t kMaxContext = 1 << 26;
 constexpr float kMaxAdapterScale = 1e6f;
-// Multiply-adds that a thread gets through in a microsecond, low: to size pieces to the quantum.
-constexpr size_t kWorkPerMicrosecond = 20'000;
 
 uint64_t microseconds(Clock::duration d) {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(d).count());
-}
-
-// So that appending n cannot fail.
-void make_room(std::vector<Token>& tokens, size_t n) {
-  if (tokens.capacity() - tokens.size() < n) tokens.reserve(std::max(tokens.size() + n, 2 * tokens.capacity()));
 }
 
 }  // namespace
@@ -51,7 +45,7 @@ Result<std::unique_ptr<Session>> Session::fork() const {
   copy->kv_ = kv_.share(length());
   // A pass under way, or to be run again, goes on in the pages made ready for it: of those the copy gets its own.
   const bool in_module = work_ && (work_->catching_up || (work_->looking_ahead && work_->standing == 0));
-  if (in_module || (work_ && forward_.under_way())) {
+  if (in_module || (work_ && (forward_.under_way() || work_->shares_pass))) {
     const size_t from = in_module ? length() - forward_.rows() : length();
     if (from < nn::kv_pages(length()) * KETTE_KV_PAGE)
       copy->kv_.prepare(std::min(from, length() - 1), length(), length());
@@ -85,9 +79,9 @@ Status Session::eval(std::span<const Token> tokens, float* logits, size_t rows) 
   const nn::Phase phase(forward_.measuring(), "session");
   keep_ahead(length());
   const size_t silent = tokens.size() - rows;  // leading rows whose logits nobody wants
-  make_room(tokens_, tokens.size());
+  make_room(tokens.size());
   for (size_t done = 0; done < tokens.size();) {
-    const size_t n = rows_of_pass(false, tokens.size() - done);
+    const size_t n = rows_of_pass(most_rows(false), tokens.size() - done);
     const size_t wanted = done + n > silent ? std::min(n, done + n - silent) : 0;
     float* out = wanted > 0 ? logits + (done + n - wanted - silent) * model().shape().vocab_size : nullptr;
     forward_.begin(tokens.subspan(done, n), kv_, length() + done, out, wanted);
@@ -183,6 +177,8 @@ Result<std::string> Session::profile() const {
 }
 
 Result<bool> Session::step(uint32_t budget_us) {
+  if (work_ && scheduler_ != nullptr)
+    return error(Code::kMisuse, "step of a session in a scheduler, whose steps advance its answers");
   if (budget_us == 0) return work(std::nullopt);
   const Clock::time_point deadline = Clock::now() + std::chrono::microseconds(budget_us);
   auto done = work(deadline);
@@ -200,7 +196,7 @@ Result<bool> Session::work(std::optional<Clock::time_point> deadline) {
     const Clock::time_point start = Clock::now();
     const bool ahead = work_->looking_ahead;
     auto done = ahead ? look_ahead(deadline) : evaluate_pending(deadline);
-    (work_->answer.generated() == 0 ? metrics_.prefill_us : metrics_.decode_us) += microseconds(Clock::now() - start);
+    count_time(Clock::now() - start);
     if (!done.ok()) {
       if (done.status().code() != Code::kCancelled) {
         end_work();
@@ -211,34 +207,31 @@ Result<bool> Session::work(std::optional<Clock::time_point> deadline) {
     }
     if (!*done) return false;
     if (ahead) continue;
-    if (work_->answer.options().prompt_only) {
-      finish(Finish::kLength);
-      return true;
-    }
-    struct EndUnlessChosen {  // an error or exception would leave the sampler ahead of the tokens
-      Session* session;
-      ~EndUnlessChosen() {
-        if (session != nullptr) session->end_work();
-      }
-    } unless_chosen{this};
-    KETTE_TRY(choose());
-    unless_chosen.session = nullptr;
+    KETTE_TRY(pending_done(logits_.span()));
     if (work_ && (!deadline || Clock::now() >= *deadline)) return false;
   }
   return true;
 }
 
-// How many of the `left` tokens the next pass takes. With a budget the prompt goes in shorter passes, so that a piece of
-// a matmul (64 rows of a weight as wide as the widest, about four times the hidden size) stays within the quantum. The
-// last pass is never of few rows unless it is the only one: how a prompt is cut then has no effect on the sums.
-size_t Session::rows_of_pass(bool budget, size_t left) const {
-  size_t most = Forward::kMaxRows;
-  if (budget) {
-    const size_t rows = loaded_->runtime().quantum_us * kWorkPerMicrosecond / (64 * 4 * model().shape().hidden_size);
-    most = std::clamp<size_t>(rows / 8 * 8, 3 * nn::kFewRows, Forward::kMaxRows);
+void Session::count_time(Clock::duration time) {
+  (work_->answer.generated() == 0 ? metrics_.prefill_us : metrics_.decode_us) += microseconds(time);
+}
+
+// All that was pending is evaluated: go on from the logits of the last, and of the token before each guess.
+Status Session::pending_done(std::span<float> logits) {
+  if (work_->answer.options().prompt_only) {
+    finish(Finish::kLength);
+    return {};
   }
-  if (left <= most) return left;
-  return left - most > nn::kFewRows ? most : left - nn::kFewRows - 1;
+  struct EndUnlessChosen {  // an error or exception would leave the sampler ahead of the tokens
+    Session* session;
+    ~EndUnlessChosen() {
+      if (session != nullptr) session->end_work();
+    }
+  } unless_chosen{this};
+  KETTE_TRY(choose(logits));
+  unless_chosen.session = nullptr;
+  return {};
 }
 
 // Bring the pending tokens into the cache; true when the logits of the last, and of the token before each guess, are
@@ -254,36 +247,38 @@ Result<bool> Session::evaluate_pending(std::optional<Clock::time_point> deadline
       publish();
     }
     if (!forward_.under_way()) {
-      const size_t n = rows_of_pass(deadline.has_value(), w.pending.size() - w.evaluated);
-      const bool last = w.evaluated + n == w.pending.size();
-      const size_t wanted = last ? 1 + w.drafted : 0, vocab_size = model().shape().vocab_size;
-      if (logits_.size() < wanted * vocab_size)
-        logits_ = AlignedBuffer<float>(wanted * vocab_size, loaded_->runtime().allocator.get());
-      make_room(tokens_, n);
-      forward_.begin({w.pending.data() + w.evaluated, n}, kv_, length(), logits_.data(), wanted);
+      const Forward::Input input = next_rows(most_rows(deadline.has_value()));
+      const size_t wanted = input.rows * model().shape().vocab_size;
+      if (logits_.size() < wanted) logits_ = AlignedBuffer<float>(wanted, loaded_->runtime().allocator.get());
+      forward_.begin({&input, 1}, logits_.data());
     }
     KETTE_ASSIGN(const bool done, forward_.run(deadline, w.answer.options().cancel.get()));
     if (!done) return false;
-    const size_t took = forward_.rows();
+    const size_t rows = forward_.rows();
     // First, for it may find no memory: the stretch is then evaluated again.
-    const bool more = w.evaluated + took < w.pending.size();
-    if (w.answer.options().speculation == Speculation::kLookAhead && more) {
-      forward_.begin_ahead(std::span(w.pending).subspan(w.evaluated + 1, took), kv_, length(), nullptr, 0);
+    if (w.answer.options().speculation == Speculation::kLookAhead && rows < rows_left()) {
+      forward_.begin_ahead(std::span(w.pending).subspan(w.evaluated + 1, rows), kv_, length(), nullptr, 0);
       w.catching_up = true;
     }
-    w.evaluated += took;
-    // A guess stands once the model has chosen it too.
-    const size_t sure = std::min(w.evaluated, w.pending.size() - w.drafted);
-    tokens_.insert(tokens_.end(), w.pending.begin() + static_cast<ptrdiff_t>(w.evaluated - took),
-                   w.pending.begin() + static_cast<ptrdiff_t>(sure));
-    publish();
+    took(rows);
   }
   return true;
 }
 
+// So many more of the pending tokens are in the cache.
+void Session::took(size_t rows) {
+  Work& w = *work_;
+  w.evaluated += rows;
+  // A guess stands once the model has chosen it too.
+  const size_t sure = std::min(w.evaluated, w.pending.size() - w.drafted);
+  tokens_.insert(tokens_.end(), w.pending.begin() + static_cast<ptrdiff_t>(w.evaluated - rows),
+                 w.pending.begin() + static_cast<ptrdiff_t>(sure));
+  publish();
+}
+
 // Choose the next token, show it, and decide whether the answer goes on; where it is the one that was guessed, the
 // logits after it are there already.
-Status Session::choose() {
+Status Session::choose(std::span<float> logits) {
   const nn::Phase phase(forward_.measuring(), "choose token");
   Work& w = *work_;
   const size_t vocab_size = model().shape().vocab_size;
@@ -293,7 +288,7 @@ Status Session::choose() {
   size_t row = 0;
   std::vector<Token> forced;
   for (bool right = true; right; ++row) {
-    KETTE_ASSIGN(token, w.answer.choose(logits_.span().subspan(row * vocab_size, vocab_size)));
+    KETTE_ASSIGN(token, w.answer.choose(logits.subspan(row * vocab_size, vocab_size)));
     KETTE_ASSIGN(const Finish end, w.answer.take(token, events_));
     if (!goes_on(end, 0)) return {};
     forced = w.answer.forced();
@@ -391,6 +386,14 @@ void Session::finish(Finish reason) {
 void Session::end_work() noexcept {
   if (work_) message_ = std::move(work_->answer).message();
   work_.reset();
+}
+
+void Session::stop() {
+  if (scheduler_ != nullptr) scheduler_->leave_pass(*this);
+  end_work();
+  forward_.drop();
+  events_.clear();
+  next_event_ = 0;
 }
 
 std::optional<Event> Session::poll() {

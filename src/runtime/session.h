@@ -16,6 +16,8 @@
 
 namespace kette {
 
+class Scheduler;
+
 struct Metrics {
   uint64_t prompt_tokens = 0, cached_tokens = 0, gen_tokens = 0;
   uint64_t drafted_tokens = 0, accepted_tokens = 0;
@@ -60,18 +62,15 @@ class Session {
   Status begin(std::vector<Token> prompt, GenerateOptions options) {
     return begin_chat({std::move(prompt), {}, 0}, std::move(options));
   }
-  // Work until there is an event (budget_us = 0) or for about budget_us. True once the answer has ended.
+  // Work until there is an event (budget_us = 0) or for about budget_us. True once the answer has ended. kMisuse where a
+  // scheduler does that.
   Result<bool> step(uint32_t budget_us);
   bool generating() const { return work_.has_value(); }
   // The next event, if there is one.
   std::optional<Event> poll();
+  bool has_event() const { return next_event_ < events_.size(); }
   // End the answer where it is.
-  void stop() {
-    end_work();
-    forward_.drop();
-    events_.clear();
-    next_event_ = 0;
-  }
+  void stop();
   // Measure where the time of passes and of choosing tokens goes from here on, anew if that was on; or stop. What is
   // computed is the same, bit for bit.
   void set_profile(bool on) { forward_.set_profile(on); }
@@ -87,8 +86,10 @@ class Session {
   uint64_t scratch_bytes() const { return forward_.scratch_bytes() + logits_.size() * sizeof(float); }
   const nn::KvCache& kv() const { return kv_; }  // to be looked at
   const LoadedModel& loaded() const { return *loaded_; }
+  Scheduler* scheduler() const { return scheduler_; }  // that it is in; nullptr: none
 
  private:
+  friend class Scheduler;
   // The answer under way and how far the forward passes for it have come.
   struct Work {
     explicit Work(Answer a) : answer(std::move(a)) {}
@@ -99,6 +100,7 @@ class Session {
     size_t most = 0;             // guesses wanted by the look ahead under way
     size_t standing = 0;         // rows of the last pass whose tokens stand, until that look ahead begins
     size_t evaluated = 0;        // of pending
+    bool shares_pass = false;    // the next of pending are in a scheduler's pass under way
     bool catching_up = false;    // the module is behind: it goes over the stretch of the prompt just evaluated
     bool looking_ahead = false;  // pending is whole once the module has guessed
     DraftGovernor governor;
@@ -122,9 +124,11 @@ class Session {
   void publish();
   void drop_behind(size_t n);
   Result<bool> work(std::optional<Clock::time_point> deadline);
-  size_t rows_of_pass(bool budget, size_t left) const;
   Result<bool> evaluate_pending(std::optional<Clock::time_point> deadline);
-  Status choose();
+  Status pending_done(std::span<float> logits);
+  void count_time(Clock::duration time);
+  void took(size_t rows);
+  Status choose(std::span<float> logits);
   // Whether the answer goes on after a token of it; `ahead` more are taken and not evaluated yet.
   bool goes_on(Finish finish, size_t ahead);
   void draft(size_t standing);
@@ -132,6 +136,17 @@ class Session {
   // The module's keys and values stand for positions before n - 1 at most: each is made with the token that follows.
   void keep_ahead(size_t n) { ahead_length_ = std::min(ahead_length_, n > 0 ? n - 1 : 0); }
   void finish(Finish reason);
+  // session_pass.cpp: what passes take of a session, its own and those that a scheduler shares out.
+  size_t most_rows(bool budget) const;
+  static size_t rows_of_pass(size_t most, size_t left);
+  void make_room(size_t n);
+  size_t rows_left() const { return work_->pending.size() - work_->evaluated; }
+  Forward::Input next_rows(size_t most);
+  void share_passes();
+  void passed(size_t rows, std::span<float> logits, Clock::duration time);
+  const CancelFlag* cancel_flag() const { return work_->answer.options().cancel.get(); }
+  void cancel();
+  void fail(const Status& status);
   // What the answer came to stays; its end is not told.
   void end_work() noexcept;
 
@@ -145,6 +160,7 @@ class Session {
   size_t published_ = 0;         // pages that the model's other sessions may know of
   AlignedBuffer<float> logits_;  // [1 + guesses][vocab_size]
   std::optional<Work> work_;
+  Scheduler* scheduler_ = nullptr;
   AnswerMessage message_;      // of the answer that ended last
   std::vector<Event> events_;  // in order; next_event_ is the first not polled
   size_t next_event_ = 0;

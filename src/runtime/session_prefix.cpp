@@ -1,7 +1,7 @@
 // What sessions of a model take over from each other: beginnings that they have in common.
 #include <algorithm>
 
-#include "runtime/session.h"
+#include "runtime/scheduler.h"
 
 namespace kette {
 
@@ -70,6 +70,7 @@ void Session::drop_behind(size_t n) {
 }
 
 Session::~Session() {
+  if (scheduler_ != nullptr) scheduler_->forget(*this);
   kv_.clear();
   if (PrefixIndex* index = loaded_->prefixes()) index->trim();
 }

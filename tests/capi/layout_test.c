@@ -129,11 +129,16 @@ int main(int argc, char** argv) {
   FIELD(kette_event, logprob);
   FIELD(kette_event, tool_index);
   FIELD(kette_event, is_malformed);
+  FIELD(kette_event, session);
+  FIELD(kette_event, user);
+  FIELD(kette_event, status);
+  FIELD(kette_event, reserved);
   STRUCT(kette_session_params);
   FIELD(kette_session_params, struct_size);
   FIELD(kette_session_params, flags);
   FIELD(kette_session_params, max_context);
   FIELD(kette_session_params, kv_type);
+  FIELD(kette_session_params, user);
   STRUCT(kette_metrics);
   FIELD(kette_metrics, struct_size);
   FIELD(kette_metrics, reserved);

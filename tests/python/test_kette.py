@@ -434,6 +434,42 @@ class Sessions(unittest.TestCase):
         want = np.load(golden("models/llama") / PROMPT["logits"])[-1]
         self.assertLess(np.abs(copy.eval(PROMPT["ids"][10:])[0] - want).max(), 2e-3)
 
+    def test_scheduler(self):
+        want = PROMPT["greedy"]
+
+        def begin(session, n, **options):
+            return session.generate(PROMPT["ids"], n, temperature=0, ignore_eos=True, **options)
+
+        with kette.Scheduler(self.model, max_batch=4) as scheduler:
+            sessions = [self.model.session() for _ in range(6)]
+            for session in sessions:
+                scheduler.add(session)
+            answers = [begin(session, 4 + 3 * i) for i, session in enumerate(sessions)]
+            tokens = {session: [] for session in sessions}
+            for session, event in scheduler:
+                tokens[session] += [event.token] if event.token >= 0 else []
+            for i, session in enumerate(sessions):
+                self.assertEqual(tokens[session], want[: 4 + 3 * i])
+                self.assertEqual(answers[i].finish_reason, "length")
+            # An answer iterated alone brings the others on; one that is left ends, a session that goes is not missed.
+            first, second, third = (begin(session, 12) for session in sessions[:3])
+            next(first)
+            first.close()
+            sessions[2].close()
+            self.assertEqual([e.token for e in second if e.token >= 0], want[:12])
+            self.assertEqual(third.finish_reason, "cancelled")
+            self.assertEqual([e.token for e in begin(sessions[0], 5) if e.token >= 0], want[:5])
+            with self.assertRaises(kette.Misuse):
+                scheduler.add(sessions[0])
+            with self.assertRaises(kette.InvalidArgument):
+                kette.Scheduler(self.model, max_batch=0)
+            left = begin(sessions[4], 7)
+            self.assertFalse(scheduler.step(0))
+        # Without its scheduler a session goes on alone.
+        self.assertEqual([e.token for e in left if e.token >= 0], want[:7])
+        with self.assertRaises(kette.Misuse):
+            scheduler.step()
+
     def test_save_and_load(self):
         s = self.model.session()
         s.eval(PROMPT["ids"][:10])

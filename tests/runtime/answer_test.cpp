@@ -60,6 +60,7 @@ Outcome run(Session& session) {
         out.finish = event->finish;
         out.thought_end = event->thought_end;
         break;
+      case Kind::kFailed: FAIL("outside of a scheduler"); break;
     }
     if (event->token >= 0) out.tokens.push_back(event->token);
     out.events.push_back(std::move(*event));

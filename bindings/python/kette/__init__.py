@@ -32,6 +32,7 @@ from ._errors import (
 )
 from ._library import library_version
 from ._model import Adapter, Grammar, Model, Tokenizer, probe
+from ._scheduler import Scheduler
 from ._session import Answer, Event, Session, Vote
 
 __version__ = "0.1.0"
@@ -61,6 +62,7 @@ __all__ = [
     "NumericError",
     "OutOfMemory",
     "Reentrant",
+    "Scheduler",
     "Session",
     "StructTooNew",
     "Tokenizer",

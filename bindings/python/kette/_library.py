@@ -17,8 +17,9 @@ CHAT_NO_GENERATION_PROMPT = 1
 GENERATE_IGNORE_EOS, GENERATE_SHOW_SPECIAL, GENERATE_LOGPROBS, GENERATE_PROMPT_ONLY = 2, 4, 8, 16
 GENERATE_CONSTRAIN_REASONING, GENERATE_ALLOW_LOOPS, GENERATE_DROP_OLDEST = 32, 64, 128
 KV_TYPES = {None: 0, "f32": 1, "f16": 2, "bf16": 3, "q8_0": 4}
-EVENT_DONE = 4
-EVENT_KINDS = {1: "text", 2: "reasoning", 3: "tool_call", 5: "tool_arguments", 6: "tool_end", EVENT_DONE: "done"}
+EVENT_DONE, EVENT_FAILED = 4, 7
+EVENT_KINDS = {1: "text", 2: "reasoning", 3: "tool_call", 5: "tool_arguments", 6: "tool_end"}
+EVENT_KINDS.update({EVENT_DONE: "done", EVENT_FAILED: "failed"})
 REASONING = {None: 0, True: 1, False: -1}
 REASONING_ENDS = {0: None, 1: "model", 2: "budget", 3: "loop", 4: "cut"}
 TOOL_CHOICES = {"auto": 0, "none": 1, "required": 2}
@@ -82,6 +83,7 @@ class SessionParams(Sized):
         ("flags", c.c_uint32),
         ("max_context", c.c_uint32),
         ("kv_type", c.c_int32),
+        ("user", c.c_void_p),
     ]
 
 
@@ -166,6 +168,10 @@ class CEvent(Sized):
         ("logprob", c.c_float),
         ("tool_index", c.c_uint32),
         ("is_malformed", c.c_int32),
+        ("session", c.c_void_p),
+        ("user", c.c_void_p),
+        ("status", c.c_int32),
+        ("reserved", c.c_uint32),
     ]
 
 
@@ -226,6 +232,10 @@ _FALLIBLE = {
     "session_save_file": (_P, _TEXT),
     "session_load_file": (_P, _TEXT),
     "session_metrics": (_P, c.POINTER(Metrics)),
+    "scheduler_new": (_P, _U32, _PP),
+    "scheduler_add": (_P, _P),
+    "scheduler_remove": (_P, _P),
+    "scheduler_step": (_P, _U32),
     "adapter_open": (_P, _TEXT, c.POINTER(ModelParams), _PP),
     "session_set_adapter": (_P, _P, c.c_float),
     "session_clear_adapters": (_P,),
@@ -250,6 +260,7 @@ _PLAIN = {
     "cancel_reset": (None, _P),
     "cancel_unref": (None, _P),
     "session_free": (None, _P),
+    "scheduler_free": (None, _P),
     "session_length": (c.c_uint32, _P),
     "session_capacity": (c.c_uint32, _P),
     "buf_data": (_P, _P),

@@ -22,10 +22,11 @@ from typing import (
 )
 
 from . import _convert as convert
-from ._errors import InvalidArgument, OutOfMemory
+from ._errors import InvalidArgument, KetteError, OutOfMemory, error_of
 from ._library import (
     DONE,
     EVENT_DONE,
+    EVENT_FAILED,
     EVENT_KINDS,
     FINISH_REASONS,
     GENERATE_ALLOW_LOOPS,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     import numpy
 
     from ._model import Adapter, Model
+    from ._scheduler import Scheduler
 
 SLICE_US = 50_000  # how long Ctrl-C waits at most, about
 
@@ -67,8 +69,8 @@ SLICE_US = 50_000  # how long Ctrl-C waits at most, about
 class Event:
     """A token of an answer, or a part of it.
 
-    kind: "text", "reasoning", "tool_call" (text is the tool's name), "tool_arguments" (pieces of JSON), "tool_end", or
-    "done" for an end that belongs to no token. Kinds other than text come in answers to chats. text: what it adds, whole
+    kind: "text", "reasoning", "tool_call" (text is the tool's name), "tool_arguments" (pieces of JSON), "tool_end",
+    "done" for an end that belongs to no token, or, from a Scheduler, "failed": text says why the answer broke off. Kinds other than text come in answers to chats. text: what it adds, whole
     characters; empty while a character, a tag or a stop string is open. token: its id, -1 where it brings what was held
     back, or a further part of the token before. tool_index: which call of the answer, from 0; malformed: with "tool_end", its
     arguments are not JSON. logprob and top_logprobs
@@ -223,11 +225,14 @@ class Answer:
         self._raw = CEvent()
         self._status = OK
         self._ahead: Optional[Event] = None  # polled, not yet given out
+        self._failed: Optional[Event] = None  # the same of the event that ends it with an error
         self._text: List[str] = []
         self._reasoning: List[str] = []
         self._answered = False
         self.open = True
         self.finish_reason: Optional[str] = None
+        #: What it broke off with, in a scheduler.
+        self.failure: Optional[KetteError] = None
         #: Who ended the thinking, once it is over: None (there was none), "model", "budget", "loop" or "cut".
         self.reasoning_end: Optional[str] = None
         #: Tool calls so far: {"name": …, "arguments": the JSON as the model wrote it, "malformed": it is not JSON}.
@@ -240,34 +245,42 @@ class Answer:
 
     def __next__(self) -> Event:
         try:
-            event = self._next()
+            while self.open:
+                event = self._fetch()
+                if event is not None and event.kind == "failed":
+                    assert self.failure is not None
+                    raise self.failure
+                if event is not None:
+                    return event
+                if self.open:
+                    self._session._work(SLICE_US)
         except Exception:
             self._end(False)
             raise
-        if event is None:
-            raise StopIteration
-        return event
+        raise StopIteration
 
-    def _next(self) -> Optional[Event]:
-        while self.open:
-            event = self._ahead or self._poll()
-            self._ahead = None
-            if event is None:
-                if self._status == DONE:
-                    break
-                call("session_step", self._session._pointer, SLICE_US)
-                continue
-            if not event.finish_reason:
-                self._ahead = self._poll()
-                if self._ahead is not None and self._ahead.finish_reason:
-                    event.finish_reason = self._ahead.finish_reason  # the end is known already: one event for both
-            self._note(event)
-            if event.finish_reason:
-                self.finish_reason = event.finish_reason
-                self._end(self._answered or event.finish_reason == "stop")
+    def _fetch(self) -> Optional[Event]:
+        """The next event, if it is there already. Notices the answer's end."""
+        event = self._ahead or self._failed or self._poll()
+        self._ahead = None
+        if event is None:
+            if self._failed is not None:
+                return self._fetch()
+            if self._status == DONE:
+                self._end(self._answered)
+            return None
+        if event.kind == "failed":
+            self._end(False)
             return event
-        self._end(self._answered)
-        return None
+        if not event.finish_reason:
+            self._ahead = self._poll()
+            if self._ahead is not None and self._ahead.finish_reason:
+                event.finish_reason = self._ahead.finish_reason  # the end is known already: one event for both
+        self._note(event)
+        if event.finish_reason:
+            self.finish_reason = event.finish_reason
+            self._end(self._answered or event.finish_reason == "stop")
+        return event
 
     def _note(self, event: Event) -> None:
         self._answered = self._answered or event.kind != "done"
@@ -288,6 +301,9 @@ class Answer:
         if self._status != OK:
             return None
         event = Event(raw)
+        if raw.type == EVENT_FAILED:
+            self._failed, self.failure = event, error_of(raw.status, event.text, 0)
+            return None
         if raw.type == EVENT_DONE:
             event.finish_reason = FINISH_REASONS.get(raw.finish_reason, "unknown")
             self.reasoning_end = REASONING_ENDS.get(raw.reasoning_end, "unknown")
@@ -339,6 +355,7 @@ class Session:
             raise OutOfMemory("out of memory")
         self._cancel = Handle(flag, lib.kette_cancel_unref)
         self._answer: Optional["weakref.ref[Answer]"] = None
+        self._scheduler: Optional["Scheduler"] = None  # that it is in
         #: What chat("…") goes on with; edit it, for instance to put a system message first.
         self.messages: List[Dict[str, Any]] = [dict(m) for m in messages]
 
@@ -346,11 +363,23 @@ class Session:
     def _pointer(self) -> Handle:
         return opened(self._handle, "session")
 
+    def _work(self, budget_us: int) -> None:
+        if self._scheduler is not None:
+            self._scheduler.step(budget_us)
+        else:
+            call("session_step", self._pointer, budget_us)
+
     def _stop_work(self) -> None:
-        if self._answer is not None:
-            self._answer = None
-            lib.kette_cancel_trigger(self._cancel.pointer)
-            call("session_step", self._pointer, 0)
+        if self._answer is None:
+            return
+        self._answer = None
+        lib.kette_cancel_trigger(self._cancel.pointer)
+        scheduler = self._scheduler
+        if scheduler is not None:  # there it is not stepped: it leaves for so long
+            scheduler.remove(self)
+        call("session_step", self._pointer, 0)
+        if scheduler is not None:
+            scheduler.add(self)
 
     def _end_answer(self) -> None:
         answer = self._answer() if self._answer is not None else None
@@ -554,6 +583,7 @@ class Session:
             answer.finish_reason = "cancelled"
             answer._end(answer._answered)
         self._answer = None
+        self._scheduler = None
         self._handle = None
 
     def __enter__(self) -> "Session":

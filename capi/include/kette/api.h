@@ -85,6 +85,12 @@ typedef struct kette_api {
   uint32_t (*session_length)(const kette_session* session);
   uint32_t (*session_capacity)(const kette_session* session);
   kette_status (*session_metrics)(const kette_session* session, kette_metrics* out, kette_error** err);
+  kette_status (*scheduler_new)(kette_model* model, uint32_t max_batch, kette_scheduler** out, kette_error** err);
+  kette_status (*scheduler_add)(kette_scheduler* scheduler, kette_session* session, kette_error** err);
+  kette_status (*scheduler_remove)(kette_scheduler* scheduler, kette_session* session, kette_error** err);
+  kette_status (*scheduler_step)(kette_scheduler* scheduler, uint32_t budget_us, kette_error** err);
+  kette_status (*scheduler_poll)(kette_scheduler* scheduler, kette_event* event, kette_error** err);
+  void (*scheduler_free)(kette_scheduler* scheduler);
   kette_status (*adapter_open)(kette_model* model, const char* utf8_path, const kette_model_params* params,
                                kette_adapter** out, kette_error** err);
   void (*adapter_ref)(kette_adapter* adapter);

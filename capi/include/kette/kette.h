@@ -57,6 +57,7 @@ typedef struct kette_adapter kette_adapter; /* a LoRA adapter of one model; immu
 typedef struct kette_chat kette_chat;       /* a list of messages being built                   */
 typedef struct kette_grammar kette_grammar; /* what an answer may be, compiled; refcounted      */
 typedef struct kette_session kette_session; /* one conversation: KV cache and sampler           */
+typedef struct kette_scheduler kette_scheduler; /* advances many sessions as one batch          */
 typedef struct kette_cancel kette_cancel;   /* an atomic flag                                   */
 typedef struct kette_error kette_error;     /* code and message; the caller frees it            */
 typedef struct kette_buf kette_buf;         /* bytes owned by the library, freed by the caller  */
@@ -402,6 +403,7 @@ typedef struct kette_gen_params {
 #define KETTE_EVENT_DONE 4
 #define KETTE_EVENT_TOOL_ARGUMENTS 5 /* the call's arguments, JSON, as they come; none where the model wrote none */
 #define KETTE_EVENT_TOOL_END 6       /* the call is over; is_malformed: its arguments are not JSON */
+#define KETTE_EVENT_FAILED 7         /* in a scheduler, the last: the answer broke off; status says why, text in words */
 /* Who ended the thinking. */
 #define KETTE_REASONING_END_NONE 0   /* there was none, or it goes on */
 #define KETTE_REASONING_END_MODEL 1
@@ -431,6 +433,10 @@ typedef struct kette_event {
   float logprob;        /* of token; 0 where there is none */
   uint32_t tool_index;  /* of the TOOL_* kinds: which call of the answer, from 0 */
   int32_t is_malformed; /* with TOOL_END */
+  kette_session* session; /* whose answer it is of */
+  void* user;             /* and its kette_session_params::user */
+  kette_status status;    /* with FAILED: KETTE_E_*; else KETTE_OK */
+  uint32_t reserved;
 } kette_event;
 
 #define KETTE_KV_DEFAULT 0
@@ -442,6 +448,7 @@ typedef struct kette_session_params {
   uint32_t struct_size, flags;
   uint32_t max_context; /* tokens the KV cache holds; 0: the model's context length, at most 4096 */
   int32_t kv_type;      /* KETTE_KV_*; default: f16, in exact mode f32 */
+  void* user;           /* comes with the session's events; of a fork NULL */
 } kette_session_params;
 
 typedef struct kette_metrics {
@@ -516,7 +523,48 @@ KETTE_API uint32_t kette_session_length(const kette_session* session);
 KETTE_API uint32_t kette_session_capacity(const kette_session* session);
 KETTE_API kette_status kette_session_metrics(const kette_session* session, kette_metrics* out, kette_error** err);
 
-/* ---- 11 adapters and embeddings ---- */
+/* ---- 11 many sessions [T2] ---- */
+/* A scheduler advances the answers of many sessions of one model together: each weight is read once for the next tokens
+ * of all of them. A host that steps one session in a loop steps the scheduler instead; answers begin as ever, before or
+ * after the session is added, and new ones at any time.
+ *   kette_scheduler_new(model, 16, &scheduler, NULL);
+ *   kette_scheduler_add(scheduler, session, NULL), kette_session_begin_chat(session, chat, NULL, NULL); ... of each
+ *   while (kette_scheduler_step(scheduler, 1500, NULL) >= 0 && not_done)
+ *     while (kette_scheduler_poll(scheduler, &event, NULL) == KETTE_OK) show(event.user, &event);
+ * Ownership: sessions stay the caller's. Freeing one takes it out, freeing the scheduler leaves them all as they are, each
+ * to be stepped alone again; the scheduler keeps its model alive. A session is in one scheduler at most, a fork in none.
+ * Threads: a scheduler and the sessions in it count as one object, used by one thread at a time; KETTE_E_BUSY where that
+ * is seen to be broken. No thread of its own: all work happens in step.
+ * What an answer becomes is what it would become alone: grammar, thinking, tools, log probabilities, adapters (only
+ * sessions with the same adapters share a pass), limits. In deterministic and exact modes its tokens are the same too. In
+ * fast mode they are where a row's bits do not depend on the rows beside it: in passes of up to 8 sessions, and with AVX2
+ * kernels in the formats q4_0, q4_1, q8_0, q4_k and q6_k of any number; but latent attention may round a prompt's
+ * stretches otherwise than whole prompts, as it does between budgets. Guessing ahead rests: an answer whose passes are
+ * shared makes no guesses any more. A session that alone has an answer under way goes on as with kette_session_step. */
+/* max_batch, 1 to 64: so many sessions go into one pass at most; more may be added and take turns. Its scratch comes on
+ * top of the sessions'. KETTE_E_BUDGET: with the weights that would take more than the model's memory_budget. */
+KETTE_API kette_status kette_scheduler_new(kette_model* model, uint32_t max_batch, kette_scheduler** out,
+                                           kette_error** err);
+/* KETTE_E_MISUSE: it is in a scheduler. KETTE_E_INVALID_ARGUMENT: it is of another model. From here on kette_session_step
+ * and _run are KETTE_E_MISUSE while the session has an answer under way; all other functions work as ever. */
+KETTE_API kette_status kette_scheduler_add(kette_scheduler* scheduler, kette_session* session, kette_error** err);
+/* At any time; an answer under way can then be stepped alone. Where the session has a part in a step that its budget
+ * interrupted, what that step has done so far is done again for the others. */
+KETTE_API kette_status kette_scheduler_remove(kette_scheduler* scheduler, kette_session* session, kette_error** err);
+/* Work for about budget_us (0: until a session has an event), then return: KETTE_MORE, or KETTE_DONE if no answer is under
+ * way. Safe points are those of kette_session_step. Long prompts are evaluated 64 tokens at a time, in turns with the
+ * other sessions' next tokens. A cancel flag ends its answer at the next safe point where it alone is evaluated, or all
+ * that share the pass have that flag, else when the pass is over. What fails in one session (KETTE_EVENT_FAILED: no
+ * memory for its KV cache, a grammar's dead end, logits that are not numbers) ends that answer alone.
+ * KETTE_E_OUT_OF_MEMORY: none for the scheduler's own scratch; no answer has ended, the step may be called again. */
+KETTE_API kette_status kette_scheduler_step(kette_scheduler* scheduler, uint32_t budget_us, kette_error** err);
+/* The next event of any of its sessions, in turns: KETTE_OK, with event.session and event.user; KETTE_MORE if there is none
+ * yet, KETTE_DONE if none will come. text and top are valid until the next call on that session or the scheduler.
+ * kette_session_poll takes a session's own events, as ever. */
+KETTE_API kette_status kette_scheduler_poll(kette_scheduler* scheduler, kette_event* event, kette_error** err);
+KETTE_API void kette_scheduler_free(kette_scheduler* scheduler);
+
+/* ---- 12 adapters and embeddings ---- */
 /* Open a LoRA adapter for a model: a PEFT directory (adapter_config.json and adapter_model.safetensors), that weight file
  * itself, or a GGUF adapter. Of `params` vfs, cancel and the flag KETTE_MODEL_READ count; the other fields are a model's
  * and not looked at. Any matrix that the model multiplies whole may have one, each expert too; what does not fit the
@@ -550,7 +598,7 @@ KETTE_API kette_status kette_embed(const kette_model* model, const char* const* 
                                    uint32_t pooling, kette_cancel* cancel, float* out, size_t cap, size_t* needed,
                                    kette_error** err);
 
-/* ---- 12 buffers [T1] ---- */
+/* ---- 13 buffers [T1] ---- */
 KETTE_API const void* kette_buf_data(const kette_buf* buf);
 KETTE_API size_t kette_buf_size(const kette_buf* buf);
 KETTE_API void kette_buf_free(kette_buf* buf);

@@ -1,6 +1,7 @@
 /// Internals of session.hpp: a session's handle with the conversation it keeps and the answer under way. Not for callers.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -12,6 +13,22 @@
 
 KETTE_BEGIN_NAMESPACE
 namespace detail {
+
+struct session_state;
+
+// A scheduler's handle and the sessions in it.
+struct scheduler_state {
+  owned<kette_scheduler, kette_scheduler_free> handle;
+  std::vector<session_state*> sessions;
+
+  explicit scheduler_state(kette_scheduler* adopted) : handle(adopted) {}
+  ~scheduler_state();
+  scheduler_state(const scheduler_state&) = delete;
+  scheduler_state& operator=(const scheduler_state&) = delete;
+  void forget(const session_state* session) noexcept {
+    sessions.erase(std::remove(sessions.begin(), sessions.end(), session), sessions.end());
+  }
+};
 
 struct session_state {
   owned<kette_session, kette_session_free> handle;
@@ -28,7 +45,14 @@ struct session_state {
   std::size_t generated = 0;
   std::string text;
 
+  scheduler_state* scheduler = nullptr;  // that it is in
+
   session_state(kette_session* adopted, model m) : handle(adopted), of(std::move(m)) {}
+  ~session_state() {
+    if (scheduler != nullptr) scheduler->forget(this);
+  }
+  session_state(const session_state&) = delete;
+  session_state& operator=(const session_state&) = delete;
 
   kette_session* raw() const noexcept { return handle.get(); }
 
@@ -51,11 +75,13 @@ struct session_state {
     return status;
   }
 
-  // Work for about budget_us (0: until an event). True once the answer has ended.
+  // Work for about budget_us (0: until an event), in a scheduler on all that is in it. True once the answer has ended.
   result<bool> step(std::uint32_t budget_us) {
     kette_error* e = nullptr;
-    const kette_status s = kette_session_step(raw(), budget_us, &e);
-    if (s >= 0) return s == KETTE_DONE;
+    const kette_status s = scheduler != nullptr ? kette_scheduler_step(scheduler->handle.get(), budget_us, &e)
+                                                : kette_session_step(raw(), budget_us, &e);
+    // In a scheduler a session is not stepped, unless there is nothing to do.
+    if (s >= 0) return s == KETTE_DONE || (scheduler != nullptr && kette_session_step(raw(), 1, nullptr) == KETTE_DONE);
     status = take_error(s, e);
     close(false);
     return status.error();
@@ -69,20 +95,28 @@ struct session_state {
       status = take_error(s, e);
       close(false);
     } else if (s == KETTE_OK) {
-      generated = out.index();
-      if (keeps_exchange && out.is_text()) text.append(out.text());
-      if (out.is_done()) close(generated > 0 || out.reason() == finish_reason::stop);
+      note(out);
     } else if (s == KETTE_DONE) {
       close(generated > 0);
     }
     return s;
   }
 
+  // An event of the answer has been fetched.
+  void note(const event& e) {
+    generated = e.index();
+    if (keeps_exchange && e.is_text()) text.append(e.text());
+    if (e.is_done()) close(generated > 0 || e.reason() == finish_reason::stop);
+    if (!e.is_failed()) return;
+    status = error(static_cast<errc>(e.raw().status), std::string(e.text()));
+    close(false);
+  }
+
   // The next event, worked for as long as it takes; false at the end and on an error.
   bool next(event& out) {
     for (;;) {
       const kette_status s = poll(out);
-      if (s == KETTE_OK) return true;
+      if (s == KETTE_OK) return !out.is_failed();
       if (s != KETTE_MORE || !step(0)) return false;
     }
   }
@@ -90,6 +124,8 @@ struct session_state {
   // End the answer where it is.
   void abandon() {
     if (!answering) return;
+    // In a scheduler it is not stepped: it leaves for so long.
+    if (scheduler != nullptr) static_cast<void>(kette_scheduler_remove(scheduler->handle.get(), raw(), nullptr));
     if (callers_cancel) {
       // The flag is not ours to trigger: stop at the next event.
       static_cast<void>(kette_session_run(
@@ -97,6 +133,10 @@ struct session_state {
     } else {
       own_cancel.trigger();
       static_cast<void>(kette_session_step(raw(), 0, nullptr));
+    }
+    if (scheduler != nullptr && kette_scheduler_add(scheduler->handle.get(), raw(), nullptr) < 0) {
+      scheduler->forget(this);
+      scheduler = nullptr;
     }
     close(generated > 0);
   }
@@ -120,6 +160,10 @@ struct session_state {
     text.clear();
   }
 };
+
+inline scheduler_state::~scheduler_state() {
+  for (session_state* s : sessions) s->scheduler = nullptr;
+}
 
 }  // namespace detail
 KETTE_END_NAMESPACE
