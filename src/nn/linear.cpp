@@ -1,6 +1,6 @@
 #include "nn/linear.h"
 
-#include <cstring>
+#include <algorithm>
 
 #include "nn/adapters.h"
 
@@ -122,30 +122,8 @@ void multiply_by_dot(const Linear& linear, const Input& input, size_t row, size_
   linear.dot->run(args);
 }
 
-// Decode weight rows [first, last) at columns [k0, k0 + n) into a panel; columns past the weight's last are zero.
-void fill_panel(Step& step, const Weight& w, size_t first, size_t last, size_t k0, size_t n, PanelType type,
-                WorkerScratch& scratch) {
-  const size_t stored = std::min(n, w.cols - k0);
-  for (size_t group = 0; group < kPanelWidth && first + group < last; group += 16) {
-    for (size_t r = 0; r < 16; ++r) {
-      float* row = scratch.rows.data() + r * kPanelDepth;
-      if (first + group + r < last) {
-        w.decode(first + group + r, k0, stored, row);
-        std::fill(row + stored, row + n, 0.0f);
-      } else {
-        std::fill(row, row + n, 0.0f);
-      }
-    }
-    if (type == PanelType::kBf16)
-      step.vector().pack_bf16(scratch.rows.data(), kPanelDepth, n,
-                              reinterpret_cast<uint16_t*>(scratch.panel.data()) + group * 2, kPanelWidth);
-    else
-      step.vector().pack_f32(scratch.rows.data(), kPanelDepth, n, scratch.panel.data() + group, kPanelWidth);
-  }
-}
-
 // Columns [first, first + y.cols) of the result, at most kPanelWidth -> y.
-Status multiply_by_panel(Step& step, const Linear& linear, const Input& input, size_t first, const Tensor& y,
+Status multiply_by_panel(const Linear& linear, const Input& input, size_t first, const Tensor& y,
                          WorkerScratch& scratch) {
   PanelMultiply& panel = *linear.panel;
   const bool bf16 = panel.type() == PanelType::kBf16;
@@ -161,7 +139,10 @@ Status multiply_by_panel(Step& step, const Linear& linear, const Input& input, s
   Status status;
   for (size_t k0 = 0; k0 < columns && status.ok(); k0 += kPanelDepth) {
     args.k = std::min(kPanelDepth, columns - k0);
-    fill_panel(step, linear.weight, first, first + y.cols, k0, args.k, panel.type(), scratch);
+    kernels::UnpackArgs weights = linear.weight.unpack_args(first, y.cols, k0, std::min(args.k, input.x.cols - k0));
+    weights.depth = args.k;
+    weights.panel = scratch.panel.data();
+    linear.unpack->run(weights);
     args.a = bf16 ? static_cast<const void*>(input.narrowed + k0) : static_cast<const void*>(input.x.data + k0);
     args.add = k0 > 0;
     status = panel.multiply(args);
@@ -178,7 +159,7 @@ void multiply_piece(Step& step, const Job& job, size_t first, size_t last, float
   const auto multiply = [&](const Linear& linear, const Additions& added, size_t row, const Tensor& y) {
     if (job.dot) {
       multiply_by_dot(linear, *job.input, row, first, y);
-    } else if (Status s = multiply_by_panel(step, linear, *job.input, first, y, scratch); !s.ok()) {
+    } else if (Status s = multiply_by_panel(linear, *job.input, first, y, scratch); !s.ok()) {
       step.fail(std::move(s));
     }
     add_bias(step, linear, first, y);
@@ -221,12 +202,29 @@ kernels::DotArgs Weight::dot_args(size_t first, size_t n) const {
   return args;
 }
 
+kernels::UnpackArgs Weight::unpack_args(size_t first, size_t rows, size_t from, size_t n) const {
+  kernels::UnpackArgs args{};
+  args.weight = reinterpret_cast<const uint8_t*>(row(first) + format->row_bytes(from));
+  args.row_bytes = format->row_bytes(cols);
+  args.rows = rows;
+  args.n = args.depth = n;
+  args.decode = format->decode;
+  args.block_size = format->block_size;
+  args.block_bytes = format->block_bytes;
+  args.tile_scale = tile_scale;
+  args.tile_stride = tile_cols();
+  args.first_row = first_row + first;
+  args.first_column = from;
+  return args;
+}
+
 Linear make_linear(const Weight& weight, std::vector<float> bias, const kernels::Kernels& kernels, Mode mode) {
   // bfloat16 has fewer bits than plain half and float weights: those are multiplied as float.
   const bool plain = weight.format->name == "f32" || weight.format->name == "f16";
   const bool narrow = mode == Mode::kFast && kernels.fast_panel != nullptr && !plain;
+  kernels::PanelMultiply* panel = narrow ? kernels.fast_panel.get() : kernels.exact_panel.get();
   return {weight, std::move(bias), &kernels.dot(weight.format->name, mode == Mode::kExact),
-          narrow ? kernels.fast_panel.get() : kernels.exact_panel.get()};
+          &kernels.unpack(weight.format->name, panel->type()), panel};
 }
 
 void multiply(Step& step, std::span<const Product> products) {

@@ -4,7 +4,6 @@ namespace kette::nn {
 
 WorkerScratch::WorkerScratch(const kernels::Kernels& k, Allocator* allocator)
     : panel(kernels::kPanelDepth * kernels::kPanelWidth, allocator),
-      rows(16 * kernels::kPanelDepth, allocator),
       multiply(std::max(k.exact_panel->scratch_bytes(), k.fast_panel ? k.fast_panel->scratch_bytes() : 0), allocator),
       attend(KETTE_ATTEND_SCRATCH(kMaxHeadDim, kMaxHeadDim, kAttendRows), allocator),
       query(kAttendRows * kMaxHeadDim, allocator),
@@ -13,7 +12,7 @@ WorkerScratch::WorkerScratch(const kernels::Kernels& k, Allocator* allocator)
 size_t Scratch::bytes() const {
   size_t sum = arena.bytes();
   for (const auto& w : workers)
-    sum += (w->panel.size() + w->rows.size() + w->attend.size() + w->query.size() + w->out.size()) * sizeof(float) +
+    sum += (w->panel.size() + w->attend.size() + w->query.size() + w->out.size()) * sizeof(float) +
            w->multiply.size();
   return sum;
 }

@@ -29,7 +29,6 @@ inline constexpr size_t kMaxHeadDim = 256;
 struct WorkerScratch {
   WorkerScratch(const kernels::Kernels& k, Allocator* allocator);
   AlignedBuffer<float> panel;  // [kPanelDepth][kPanelWidth]
-  AlignedBuffer<float> rows;   // [16][kPanelDepth]
   AlignedBuffer<std::byte> multiply;
   AlignedBuffer<float> attend;      // KETTE_ATTEND_SCRATCH
   AlignedBuffer<float> query, out;  // [kAttendRows][kMaxHeadDim]
