@@ -1,5 +1,4 @@
 // bf16 into a bfloat16 panel: pairs are transposed as they lie.
-#include "kernels/avx512/floats.h"
 #include "kernels/avx512/transpose.h"
 #include "kernels/avx512_bf16/unpack.h"
 
@@ -8,12 +7,9 @@ namespace {
 
 constexpr size_t kStep = 32;
 
-// The first n numbers at p, zeros after them. Not a number stays so, made quiet, as when floats are rounded.
+// The first n numbers at p, zeros after them.
 __m512i load_pairs(const uint8_t* p, size_t n) {
-  const __m512i v = n >= kStep ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi16((1u << n) - 1u, p);
-  const __m512i magnitude = _mm512_and_si512(v, _mm512_set1_epi16(0x7fff));
-  const __mmask32 nan = _mm512_cmpgt_epi16_mask(magnitude, _mm512_set1_epi16(0x7f80));
-  return _mm512_or_si512(v, _mm512_maskz_set1_epi16(nan, 0x40));
+  return n >= kStep ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi16((1u << n) - 1u, p);
 }
 
 }  // namespace
