@@ -9,10 +9,12 @@ namespace {
 
 using kernels::kPanelDepth;
 using kernels::kPanelWidth;
+using kernels::kWidePanels;
 using kernels::PanelMultiply;
 using kernels::PanelType;
 
-constexpr size_t kDotRows = 16;  // rows of x that one call of a dot kernel takes, unless it takes any number
+constexpr size_t kDotRows = 16;     // rows of x that one call of a dot kernel takes, unless it takes any number
+constexpr size_t kPanelRows = 128;  // rows of x that meet all panels of a piece before the next do
 
 // One input of one or more products, in the forms that their kernels read.
 struct Input {
@@ -21,9 +23,11 @@ struct Input {
   kernels::Activation* forms = nullptr;                // [rows], for dot kernels
   int8_t* q = nullptr;                                 // [rows][cols], and what else quantizing gives
   float *scale = nullptr, *sum16 = nullptr;            // [rows][cols / 32], [rows][cols / 16]
-  uint16_t* narrowed = nullptr;                        // [rows][padded()], for bfloat16 panels
+  uint16_t* narrowed = nullptr;                        // [rows][stride()], paired() used, for bfloat16 panels
 
-  size_t padded() const { return (x.cols + 1) / 2 * 2; }  // those hold pairs of columns
+  size_t paired() const { return (x.cols + 1) / 2 * 2; }  // those hold pairs of columns
+  // Rows a multiple of 4,096 bytes apart would fall into the same sets of the caches.
+  size_t stride() const { return paired() + (paired() % 2048 == 0 ? 32 : 0); }
 };
 
 // One product, and how it is taken.
@@ -65,7 +69,7 @@ void prepare_row(Step& step, const Input& input, size_t i) {
     step.vector().quantize(input.x.row(i), cols, input.q + i * cols, input.scale + i * (cols / 32),
                            input.sum16 + i * (cols / 16));
   if (!input.narrow) return;
-  uint16_t* to = input.narrowed + i * input.padded();
+  uint16_t* to = input.narrowed + i * input.stride();
   step.vector().to_bf16(input.x.row(i), cols, to);
   if (cols % 2 != 0) to[cols] = 0;
 }
@@ -89,7 +93,7 @@ void prepare(Step& step, std::span<Input> inputs) {
         input.forms[i].sum16 = input.sum16 + i * (x.cols / 16);
       }
     }
-    if (input.narrow) input.narrowed = step.arena.take<uint16_t>(x.rows * input.padded());
+    if (input.narrow) input.narrowed = step.arena.take<uint16_t>(x.rows * input.stride());
     if (!input.quantize && !input.narrow) continue;
     rows += x.rows;
     numbers += x.rows * x.cols;
@@ -122,30 +126,43 @@ void multiply_by_dot(const Linear& linear, const Input& input, size_t row, size_
   linear.dot->run(args);
 }
 
-// Columns [first, first + y.cols) of the result, at most kPanelWidth -> y.
-Status multiply_by_panel(const Linear& linear, const Input& input, size_t first, const Tensor& y,
-                         WorkerScratch& scratch) {
+// Columns [first, first + y.cols) of the result, at most kPanelWidth, or kWidePanels times as many if
+// those are bfloat16 -> y. The rows of x come from farther away
+// than a panel does, so a few of them meet all of the columns' panels before others come.
+Status multiply_by_panels(const Linear& linear, const Input& input, size_t first, const Tensor& y,
+                          WorkerScratch& scratch) {
   PanelMultiply& panel = *linear.panel;
   const bool bf16 = panel.type() == PanelType::kBf16;
-  const size_t columns = bf16 ? input.padded() : input.x.cols;
+  const size_t columns = bf16 ? input.paired() : input.x.cols, number = bf16 ? 2 : 4;
+  const auto* x =
+      bf16 ? reinterpret_cast<const std::byte*>(input.narrowed) : reinterpret_cast<const std::byte*>(input.x.data);
+  auto* panels = reinterpret_cast<std::byte*>(scratch.panel.data());
+  const auto panel_at = [&](size_t column) { return panels + column * kPanelDepth * number; };
   kernels::PanelArgs args{};
-  args.a_stride = bf16 ? columns : input.x.stride;
-  args.m = y.rows;
-  args.panel = scratch.panel.data();
-  args.width = y.cols;
-  args.c = y.data;
+  args.a_stride = bf16 ? input.stride() : input.x.stride;
   args.c_stride = y.stride;
   args.scratch = scratch.multiply.data();
   Status status;
   for (size_t k0 = 0; k0 < columns && status.ok(); k0 += kPanelDepth) {
     args.k = std::min(kPanelDepth, columns - k0);
-    kernels::UnpackArgs weights = linear.weight.unpack_args(first, y.cols, k0, std::min(args.k, input.x.cols - k0));
-    weights.depth = args.k;
-    weights.panel = scratch.panel.data();
-    linear.unpack->run(weights);
-    args.a = bf16 ? static_cast<const void*>(input.narrowed + k0) : static_cast<const void*>(input.x.data + k0);
     args.add = k0 > 0;
-    status = panel.multiply(args);
+    for (size_t column = 0; column < y.cols; column += kPanelWidth) {
+      kernels::UnpackArgs weights = linear.weight.unpack_args(first + column, std::min(kPanelWidth, y.cols - column),
+                                                              k0, std::min(args.k, input.x.cols - k0));
+      weights.depth = args.k;
+      weights.panel = panel_at(column);
+      linear.unpack->run(weights);
+    }
+    for (size_t row = 0; row < y.rows && status.ok(); row += kPanelRows) {
+      args.m = std::min(kPanelRows, y.rows - row);
+      args.a = x + (row * args.a_stride + k0) * number;
+      for (size_t column = 0; column < y.cols && status.ok(); column += kPanelWidth) {
+        args.panel = panel_at(column);
+        args.width = std::min(kPanelWidth, y.cols - column);
+        args.c = y.row(row) + column;
+        status = panel.multiply(args);
+      }
+    }
   }
   panel.leave_thread();
   return status;
@@ -159,7 +176,7 @@ void multiply_piece(Step& step, const Job& job, size_t first, size_t last, float
   const auto multiply = [&](const Linear& linear, const Additions& added, size_t row, const Tensor& y) {
     if (job.dot) {
       multiply_by_dot(linear, *job.input, row, first, y);
-    } else if (Status s = multiply_by_panel(linear, *job.input, first, y, scratch); !s.ok()) {
+    } else if (Status s = multiply_by_panels(linear, *job.input, first, y, scratch); !s.ok()) {
       step.fail(std::move(s));
     }
     add_bias(step, linear, first, y);
@@ -243,9 +260,19 @@ void multiply(Step& step, std::span<const Product> products) {
   for (size_t j = 0; j < products.size(); ++j) few_out += few(jobs[j]) ? products[j].linear->out() : 0;
   // Enough pieces that threads end together, each large enough (a few microseconds) to be worth taking.
   const size_t few_columns = std::clamp<size_t>(few_out / (step.executor.width() * 8) / 8 * 8, 16, 256);
+  // The same of panels, of which a piece takes several where there are enough.
+  const auto wide = [](const Job& job) {
+    const auto narrow = [](const Linear* l) { return l == nullptr || l->panel->type() == PanelType::kBf16; };
+    return !job.dot && narrow(job.product->linear) && narrow(job.product->gate);
+  };
+  size_t wide_out = 0;
+  for (size_t j = 0; j < products.size(); ++j) wide_out += wide(jobs[j]) ? products[j].linear->out() : 0;
+  const size_t wide_columns =
+      kPanelWidth * std::clamp<size_t>(wide_out / kPanelWidth / (step.executor.width() * 4), 1, kWidePanels);
   size_t pieces = 0, gate_numbers = 0;
   for (size_t j = 0; j < products.size(); ++j) {
     if (few(jobs[j])) jobs[j].columns = few_columns;
+    if (wide(jobs[j])) jobs[j].columns = wide_columns;
     pieces += (products[j].linear->out() + jobs[j].columns - 1) / jobs[j].columns;
     if (products[j].gate != nullptr) gate_numbers = std::max(gate_numbers, jobs[j].columns * jobs[j].at_once);
   }

@@ -3,7 +3,7 @@
 namespace kette::nn {
 
 WorkerScratch::WorkerScratch(const kernels::Kernels& k, Allocator* allocator)
-    : panel(kernels::kPanelDepth * kernels::kPanelWidth, allocator),
+    : panel(kernels::kPanelDepth * kernels::kPanelWidth * (k.fast_panel ? kernels::kWidePanels / 2 : 1), allocator),
       multiply(std::max(k.exact_panel->scratch_bytes(), k.fast_panel ? k.fast_panel->scratch_bytes() : 0), allocator),
       attend(KETTE_ATTEND_SCRATCH(kMaxHeadDim, kMaxHeadDim, kAttendRows), allocator),
       query(kAttendRows * kMaxHeadDim, allocator),
@@ -12,8 +12,7 @@ WorkerScratch::WorkerScratch(const kernels::Kernels& k, Allocator* allocator)
 size_t Scratch::bytes() const {
   size_t sum = arena.bytes();
   for (const auto& w : workers)
-    sum += (w->panel.size() + w->attend.size() + w->query.size() + w->out.size()) * sizeof(float) +
-           w->multiply.size();
+    sum += (w->panel.size() + w->attend.size() + w->query.size() + w->out.size()) * sizeof(float) + w->multiply.size();
   return sum;
 }
 
