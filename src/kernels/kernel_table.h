@@ -11,6 +11,7 @@
 namespace kette::kernels {
 
 #define KETTE_TILE 128
+#define KETTE_PANEL_WIDTH 64
 
 // One activation vector in the forms that dot kernels read. Which are filled is said by the kernel's row.
 struct Activation {
@@ -41,6 +42,28 @@ struct DotArgs {
   size_t first_row = 0;
 };
 using Dot = void (*)(const DotArgs&);
+
+// Weight rows become the columns of a panel (kernels/panel.h): for the matmul of many rows.
+//   f32   panel [depth][KETTE_PANEL_WIDTH]
+//   bf16  panel [depth / 2][KETTE_PANEL_WIDTH][2], rounded to nearest even; depth is even
+// Numbers from n to depth are zeros, and so are the panel's columns from `rows` to the next multiple of 16. What lies
+// beyond that column is left as it is.
+struct UnpackArgs {
+  const uint8_t* weight;  // [rows][row_bytes], blocks as stored: at the panel's first row and number
+  size_t row_bytes;
+  size_t rows;   // 1 to KETTE_PANEL_WIDTH
+  size_t n;      // numbers of a row, a multiple of block_size
+  size_t depth;  // of the panel, at least n
+  void* panel;   // cache-line aligned
+  // Of the weight's format, for kernels that take any.
+  void (*decode)(const std::byte* blocks, float* out, size_t n);
+  size_t block_size, block_bytes;
+  // As in DotArgs; `weight` points at number `first_column` of row `first_row`.
+  const float* tile_scale = nullptr;
+  size_t tile_stride = 0;
+  size_t first_row = 0, first_column = 0;
+};
+using Unpack = void (*)(const UnpackArgs&);
 
 enum class KvType : int32_t {
 #define KETTE_KV_TYPE(type, format) type,
@@ -94,12 +117,6 @@ struct VectorKernels {
   void (*to_f16)(const float* x, size_t n, uint16_t* y);
   void (*to_bf16)(const float* x, size_t n, uint16_t* y);
   void (*attend)(const AttendArgs&);
-  // Transpose 16 rows into a panel for the matmul of many rows. rows: [16][ld] floats.
-  //   f32:  out[k][column..column + 16) of a panel [n_k][width]
-  //   bf16: out[k / 2][column..column + 16)[k % 2] of a panel [n_k / 2][width][2]; n_k is even
-  // `out` already points at the panel's first of those 16 columns.
-  void (*pack_f32)(const float* rows, size_t ld, size_t n_k, float* out, size_t width);
-  void (*pack_bf16)(const float* rows, size_t ld, size_t n_k, uint16_t* out, size_t width);
 };
 
 // Floats of AttendArgs::scratch: a block of keys and of values as floats, then per row a maximum, a sum and scores.
@@ -115,8 +132,14 @@ struct VectorKernels {
   namespace isa {                          \
   void dot_##format(const DotArgs&);       \
   }
+#define KETTE_UNPACK(isa, format, type)             \
+  namespace isa {                                   \
+  void unpack_##format##_##type(const UnpackArgs&); \
+  }
 #include "kernels/dot.inc"
+#include "kernels/unpack.inc"
 #include "kernels/vector.inc"
+#undef KETTE_UNPACK
 #undef KETTE_VECTOR
 #undef KETTE_DOT
 

@@ -1,6 +1,7 @@
 #include "kernels/kernels.h"
 
-#include <array>
+#include <algorithm>
+#include <iterator>
 
 #include "kernels/onednn/isa_limit.h"
 
@@ -40,6 +41,13 @@ constexpr DotRow kDotRows[] = {
 #undef KETTE_DOT
 };
 
+constexpr UnpackRow kUnpackRows[] = {
+#define KETTE_UNPACK(isa, format, type) \
+  {#isa, isa_of(#isa), #format, panel_type_of(#type), &isa::unpack_##format##_##type},
+#include "kernels/unpack.inc"
+#undef KETTE_UNPACK
+};
+
 constexpr PanelRow kPanelRows[] = {
 #define KETTE_PANEL(where, type, isa)                                                       \
   {#where "_" #type, isa_of(#isa), panel_type_of(#type), std::string_view(#where) != "ref", \
@@ -65,6 +73,7 @@ std::unique_ptr<PanelMultiply> choose_panel(PanelType type, Isa isa, bool jit, c
 
 std::span<const VectorRow> vector_rows() { return kVectorRows; }
 std::span<const DotRow> dot_rows() { return kDotRows; }
+std::span<const UnpackRow> unpack_rows() { return kUnpackRows; }
 
 const DotRow& Kernels::dot(std::string_view format, bool exact) const {
   for (const DotRow& row : kDotRows) {
@@ -72,6 +81,13 @@ const DotRow& Kernels::dot(std::string_view format, bool exact) const {
     if (row.format == format || row.format == "any") return row;
   }
   return kDotRows[std::size(kDotRows) - 1];  // ref, any: always last, never declines
+}
+
+const UnpackRow& Kernels::unpack(std::string_view format, PanelType type) const {
+  const auto takes = [&](const UnpackRow& row) {
+    return row.isa <= isa && row.type == type && (row.format == format || row.format == "any");
+  };
+  return *std::find_if(std::begin(kUnpackRows), std::end(kUnpackRows), takes);  // ref, any: takes all
 }
 
 Result<Kernels> choose_kernels(Isa isa, bool jit, const LogSink& log) {

@@ -29,9 +29,17 @@ struct DotRow {
   bool many;  // takes any number of activations, not 16 at most
   Dot run;
 };
+struct UnpackRow {
+  std::string_view isa_name;
+  Isa isa;
+  std::string_view format;  // "any": every format, through its decoder
+  PanelType type;
+  Unpack run;
+};
 // All rows, in the lists' order: for the dispatcher, the tests and the benchmark.
 std::span<const VectorRow> vector_rows();
 std::span<const DotRow> dot_rows();
+std::span<const UnpackRow> unpack_rows();
 
 struct Kernels {
   Isa isa = Isa::kRef;
@@ -41,6 +49,8 @@ struct Kernels {
   std::string_view generated_isa;              // what generated code may use at most; empty: there is none
   // The dot row for a weight format; exact mode admits only rows that read the activation as f32.
   const DotRow& dot(std::string_view format, bool exact) const;
+  // The row that fills panels of a type with weights of a format.
+  const UnpackRow& unpack(std::string_view format, PanelType type) const;
 };
 
 // Rows of `isa` and below. `jit` false leaves out rows that generate code. A row that cannot run here is passed over

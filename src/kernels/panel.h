@@ -8,13 +8,15 @@
 
 #include "base/cpu_features.h"
 #include "base/status.h"
+#include "kernels/kernel_table.h"
 
 namespace kette::kernels {
 
 enum class PanelType { kF32, kBf16 };
 
-inline constexpr size_t kPanelWidth = 64;    // weight rows in a panel
-inline constexpr size_t kPanelDepth = 1024;  // of their columns at a time: 128 KiB in bf16, 256 KiB in f32
+inline constexpr size_t kPanelWidth = KETTE_PANEL_WIDTH;  // weight rows in a panel
+inline constexpr size_t kPanelDepth = 1024;               // of their columns at a time: 128 KiB in bf16, 256 KiB in f32
+inline constexpr size_t kWidePanels = 4;                  // in bf16 so many may be filled before they are multiplied by
 
 struct PanelArgs {
   const void* a;    // [m][a_stride] of the panel's type: activation rows

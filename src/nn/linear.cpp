@@ -1,6 +1,6 @@
 #include "nn/linear.h"
 
-#include <cstring>
+#include <algorithm>
 
 #include "nn/adapters.h"
 
@@ -9,10 +9,12 @@ namespace {
 
 using kernels::kPanelDepth;
 using kernels::kPanelWidth;
+using kernels::kWidePanels;
 using kernels::PanelMultiply;
 using kernels::PanelType;
 
-constexpr size_t kDotRows = 16;  // rows of x that one call of a dot kernel takes, unless it takes any number
+constexpr size_t kDotRows = 16;     // rows of x that one call of a dot kernel takes, unless it takes any number
+constexpr size_t kPanelRows = 128;  // rows of x that meet all panels of a piece before the next do
 
 // One input of one or more products, in the forms that their kernels read.
 struct Input {
@@ -21,9 +23,11 @@ struct Input {
   kernels::Activation* forms = nullptr;                // [rows], for dot kernels
   int8_t* q = nullptr;                                 // [rows][cols], and what else quantizing gives
   float *scale = nullptr, *sum16 = nullptr;            // [rows][cols / 32], [rows][cols / 16]
-  uint16_t* narrowed = nullptr;                        // [rows][padded()], for bfloat16 panels
+  uint16_t* narrowed = nullptr;                        // [rows][stride()], paired() used, for bfloat16 panels
 
-  size_t padded() const { return (x.cols + 1) / 2 * 2; }  // those hold pairs of columns
+  size_t paired() const { return (x.cols + 1) / 2 * 2; }  // those hold pairs of columns
+  // Rows a multiple of 4,096 bytes apart would fall into the same sets of the caches.
+  size_t stride() const { return paired() + (paired() % 2048 == 0 ? 32 : 0); }
 };
 
 // One product, and how it is taken.
@@ -64,7 +68,7 @@ void prepare_row(Step& step, const Input& input, size_t i) {
     step.vector().quantize(input.x.row(i), cols, input.q + i * cols, input.scale + i * (cols / 32),
                            input.sum16 + i * (cols / 16));
   if (!input.narrow) return;
-  uint16_t* to = input.narrowed + i * input.padded();
+  uint16_t* to = input.narrowed + i * input.stride();
   step.vector().to_bf16(input.x.row(i), cols, to);
   if (cols % 2 != 0) to[cols] = 0;
 }
@@ -89,7 +93,7 @@ void prepare(Step& step, std::span<Input> inputs) {
         input.forms[i].sum16 = input.sum16 + i * (x.cols / 16);
       }
     }
-    if (input.narrow) input.narrowed = step.arena.take<uint16_t>(x.rows * input.padded());
+    if (input.narrow) input.narrowed = step.arena.take<uint16_t>(x.rows * input.stride());
     if (!input.quantize && !input.narrow) continue;
     rows += x.rows;
     numbers += x.rows * x.cols;
@@ -122,49 +126,43 @@ void multiply_by_dot(const Linear& linear, const Input& input, size_t row, size_
   linear.dot->run(args);
 }
 
-// Decode weight rows [first, last) at columns [k0, k0 + n) into a panel; columns past the weight's last are zero.
-void fill_panel(Step& step, const Weight& w, size_t first, size_t last, size_t k0, size_t n, PanelType type,
-                WorkerScratch& scratch) {
-  const size_t stored = std::min(n, w.cols - k0);
-  for (size_t group = 0; group < kPanelWidth && first + group < last; group += 16) {
-    for (size_t r = 0; r < 16; ++r) {
-      float* row = scratch.rows.data() + r * kPanelDepth;
-      if (first + group + r < last) {
-        w.decode(first + group + r, k0, stored, row);
-        std::fill(row + stored, row + n, 0.0f);
-      } else {
-        std::fill(row, row + n, 0.0f);
-      }
-    }
-    if (type == PanelType::kBf16)
-      step.vector().pack_bf16(scratch.rows.data(), kPanelDepth, n,
-                              reinterpret_cast<uint16_t*>(scratch.panel.data()) + group * 2, kPanelWidth);
-    else
-      step.vector().pack_f32(scratch.rows.data(), kPanelDepth, n, scratch.panel.data() + group, kPanelWidth);
-  }
-}
-
-// Columns [first, first + y.cols) of the result, at most kPanelWidth -> y.
-Status multiply_by_panel(Step& step, const Linear& linear, const Input& input, size_t first, const Tensor& y,
-                         WorkerScratch& scratch) {
+// Columns [first, first + y.cols) of the result -> y: at most kPanelWidth, or kWidePanels times as many if panels are of
+// bfloat16. The rows of x come from farther away than a panel does, so a few of them meet all of the columns' panels
+// before others come.
+Status multiply_by_panels(const Linear& linear, const Input& input, size_t first, const Tensor& y,
+                          WorkerScratch& scratch) {
   PanelMultiply& panel = *linear.panel;
   const bool bf16 = panel.type() == PanelType::kBf16;
-  const size_t columns = bf16 ? input.padded() : input.x.cols;
+  const size_t columns = bf16 ? input.paired() : input.x.cols, number = bf16 ? 2 : 4;
+  const auto* x =
+      bf16 ? reinterpret_cast<const std::byte*>(input.narrowed) : reinterpret_cast<const std::byte*>(input.x.data);
+  auto* panels = reinterpret_cast<std::byte*>(scratch.panel.data());
+  const auto panel_at = [&](size_t column) { return panels + column * kPanelDepth * number; };
   kernels::PanelArgs args{};
-  args.a_stride = bf16 ? columns : input.x.stride;
-  args.m = y.rows;
-  args.panel = scratch.panel.data();
-  args.width = y.cols;
-  args.c = y.data;
+  args.a_stride = bf16 ? input.stride() : input.x.stride;
   args.c_stride = y.stride;
   args.scratch = scratch.multiply.data();
   Status status;
   for (size_t k0 = 0; k0 < columns && status.ok(); k0 += kPanelDepth) {
     args.k = std::min(kPanelDepth, columns - k0);
-    fill_panel(step, linear.weight, first, first + y.cols, k0, args.k, panel.type(), scratch);
-    args.a = bf16 ? static_cast<const void*>(input.narrowed + k0) : static_cast<const void*>(input.x.data + k0);
     args.add = k0 > 0;
-    status = panel.multiply(args);
+    for (size_t column = 0; column < y.cols; column += kPanelWidth) {
+      kernels::UnpackArgs weights = linear.weight.unpack_args(first + column, std::min(kPanelWidth, y.cols - column),
+                                                              k0, std::min(args.k, input.x.cols - k0));
+      weights.depth = args.k;
+      weights.panel = panel_at(column);
+      linear.unpack->run(weights);
+    }
+    for (size_t row = 0; row < y.rows && status.ok(); row += kPanelRows) {
+      args.m = std::min(kPanelRows, y.rows - row);
+      args.a = x + (row * args.a_stride + k0) * number;
+      for (size_t column = 0; column < y.cols && status.ok(); column += kPanelWidth) {
+        args.panel = panel_at(column);
+        args.width = std::min(kPanelWidth, y.cols - column);
+        args.c = y.row(row) + column;
+        status = panel.multiply(args);
+      }
+    }
   }
   panel.leave_thread();
   return status;
@@ -178,7 +176,7 @@ void multiply_piece(Step& step, const Job& job, size_t first, size_t last, float
   const auto multiply = [&](const Linear& linear, const Additions& added, size_t row, const Tensor& y) {
     if (job.dot) {
       multiply_by_dot(linear, *job.input, row, first, y);
-    } else if (Status s = multiply_by_panel(step, linear, *job.input, first, y, scratch); !s.ok()) {
+    } else if (Status s = multiply_by_panels(linear, *job.input, first, y, scratch); !s.ok()) {
       step.fail(std::move(s));
     }
     add_bias(step, linear, first, y);
@@ -196,13 +194,14 @@ void multiply_piece(Step& step, const Job& job, size_t first, size_t last, float
 
 // Columns of the result in one piece of work. Large pieces at first and small ones at the end, so that threads end
 // together and yet few pieces are taken; none so small (a few microseconds) that it would not be worth it. Kernels take
-// 16 columns at once, or 32 of more rows.
+// 16 columns at once, or 32 of more rows, or a panel.
 struct Cut {
   size_t least, most, left;
 
   size_t next(uint32_t width, size_t of_job) {
     const size_t columns = std::clamp(left / (width * 2), least, most);
-    const size_t taken = std::min(columns / (columns < 32 ? 16 : 32) * (columns < 32 ? 16 : 32), of_job);
+    const size_t unit = columns < 32 ? 16 : std::max<size_t>(32, least);
+    const size_t taken = std::min(columns / unit * unit, of_job);
     left -= taken;
     return taken;
   }
@@ -217,7 +216,12 @@ struct Piece {
 template <class F>
 void cut_into_pieces(std::span<const Job> jobs, uint32_t width, F&& f) {
   Cut few{16, 256, 0}, many{kPanelWidth / 2, kPanelWidth, 0}, panels{kPanelWidth, kPanelWidth, 0};
-  const auto cut_of = [&](const Job& job) -> Cut& { return !job.dot ? panels : job.at_once <= kDotRows ? few : many; };
+  Cut narrow_panels{kPanelWidth, kWidePanels * kPanelWidth, 0};
+  const auto is_narrow = [](const Linear* l) { return l == nullptr || l->panel->type() == PanelType::kBf16; };
+  const auto cut_of = [&](const Job& job) -> Cut& {
+    if (job.dot) return job.at_once <= kDotRows ? few : many;
+    return is_narrow(job.product->linear) && is_narrow(job.product->gate) ? narrow_panels : panels;
+  };
   for (const Job& job : jobs) cut_of(job).left += job.product->linear->out();
   for (const Job& job : jobs) {
     const size_t out = job.product->linear->out();
@@ -267,12 +271,29 @@ kernels::DotArgs Weight::dot_args(size_t first, size_t n) const {
   return args;
 }
 
+kernels::UnpackArgs Weight::unpack_args(size_t first, size_t rows, size_t from, size_t n) const {
+  kernels::UnpackArgs args{};
+  args.weight = reinterpret_cast<const uint8_t*>(row(first) + format->row_bytes(from));
+  args.row_bytes = format->row_bytes(cols);
+  args.rows = rows;
+  args.n = args.depth = n;
+  args.decode = format->decode;
+  args.block_size = format->block_size;
+  args.block_bytes = format->block_bytes;
+  args.tile_scale = tile_scale;
+  args.tile_stride = tile_cols();
+  args.first_row = first_row + first;
+  args.first_column = from;
+  return args;
+}
+
 Linear make_linear(const Weight& weight, std::vector<float> bias, const kernels::Kernels& kernels, Mode mode) {
   // bfloat16 has fewer bits than plain half and float weights: those are multiplied as float.
   const bool plain = weight.format->name == "f32" || weight.format->name == "f16";
   const bool narrow = mode == Mode::kFast && kernels.fast_panel != nullptr && !plain;
+  kernels::PanelMultiply* panel = narrow ? kernels.fast_panel.get() : kernels.exact_panel.get();
   return {weight, std::move(bias), &kernels.dot(weight.format->name, mode == Mode::kExact),
-          narrow ? kernels.fast_panel.get() : kernels.exact_panel.get()};
+          &kernels.unpack(weight.format->name, panel->type()), panel};
 }
 
 void multiply(Step& step, std::span<const Product> products) {

@@ -30,20 +30,23 @@ struct Weight {
   // Rows [first, first + n).
   Weight slice(size_t first, size_t n) const { return {format, row(first), n, cols, tile_scale, first_row + first}; }
   // Numbers [from, from + n) of a row, both multiples of the format's block. All that reads a weight as floats, but for
-  // the dot kernels, goes through this.
+  // the kernels, goes through this; tests hold those to it.
   void decode(size_t row, size_t from, size_t n, float* out) const;
   // What a dot kernel must know of rows [first, first + n); the caller adds x, m and y.
   kernels::DotArgs dot_args(size_t first, size_t n) const;
+  // The same for an unpack kernel, of numbers [from, from + n) of rows [first, first + rows): the caller adds the panel.
+  kernels::UnpackArgs unpack_args(size_t first, size_t rows, size_t from, size_t n) const;
 };
 
 struct Linear {
   static constexpr uint32_t kUnnamed = UINT32_MAX;
 
-  Weight weight;                            // [out, in]
-  std::vector<float> bias;                  // [out], or empty
-  const kernels::DotRow* dot = nullptr;     // for few rows
-  kernels::PanelMultiply* panel = nullptr;  // for many
-  uint32_t id = kUnnamed;                   // among the model's matrices that adapters know by name
+  Weight weight;                               // [out, in]
+  std::vector<float> bias;                     // [out], or empty
+  const kernels::DotRow* dot = nullptr;        // for few rows
+  const kernels::UnpackRow* unpack = nullptr;  // for many: fills the panels
+  kernels::PanelMultiply* panel = nullptr;     // and multiplies by them
+  uint32_t id = kUnnamed;                      // among the model's matrices that adapters know by name
 
   size_t in() const { return weight.cols; }
   size_t out() const { return weight.rows; }

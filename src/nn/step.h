@@ -27,8 +27,7 @@ inline constexpr size_t kMaxHeadDim = 256;
 // One thread's scratch.
 struct WorkerScratch {
   WorkerScratch(const kernels::Kernels& k, Allocator* allocator);
-  AlignedBuffer<float> panel;  // [kPanelDepth][kPanelWidth]
-  AlignedBuffer<float> rows;   // [16][kPanelDepth]
+  AlignedBuffer<float> panel;  // one of float, or kWidePanels of bfloat16
   AlignedBuffer<std::byte> multiply;
 };
 

@@ -120,7 +120,8 @@ uint64_t scratch_bytes(const Checkpoint& checkpoint, uint64_t context, const Run
   const Sizes s(checkpoint);
   const uint64_t rows = std::min<uint64_t>(context, Forward::kMaxRows), threads = runtime.executor->width();
   const uint64_t row = sum({row_bytes(s), looks_ahead(checkpoint) ? product({24, s.hidden}) : 0});
-  const uint64_t gates = product({threads, kernels::kPanelWidth, rows, 4});
+  const uint64_t panels = runtime.kernels.fast_panel != nullptr ? kernels::kWidePanels : 1;
+  const uint64_t gates = product({threads, panels, kernels::kPanelWidth, rows, 4});
   const uint64_t pieces = sum({s.vocab, product({s.experts, sum({s.hidden, s.expert_mlp, 512})})});
   // Logits of the last token and of guesses ahead.
   const uint64_t logits = product({4, nn::kFewRows, s.vocab});

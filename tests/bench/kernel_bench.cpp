@@ -1,5 +1,6 @@
-// Measures every kernel row that this CPU runs, on one thread: dot rows in GB/s of weights, attention in GFLOP/s,
-// the packing and elementwise kernels in GB/s.   kernel_bench [row or format name]
+// Measures every kernel row that this CPU runs, on one thread: dot rows in GB/s of weights, unpack rows in weights/s and
+// GB/s of them, panels in multiply-adds/s, attention in GFLOP/s, the elementwise kernels in numbers/s.
+//   kernel_bench [ISA, format, or vector, attend, panel, unpack]
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -125,6 +126,66 @@ void bench_dot(const DotRow& row, const Format& format, const VectorKernels& vec
   std::printf("\n");
 }
 
+// Filling panels of 64 rows by 1,024 numbers, of weights in L2 and of weights in memory.
+void bench_unpack(const UnpackRow& row, const Format& format) {
+  std::printf("%-11s %-8s as %-8s into %s:", std::string(row.isa_name).c_str(), std::string(row.format).c_str(),
+              std::string(format.name).c_str(), row.type == PanelType::kBf16 ? "bf16" : "f32");
+  AlignedBuffer<float> panel(kPanelDepth * kPanelWidth);
+  for (const size_t columns : {kPanelDepth, 4 * kPanelDepth}) {
+    const bool memory = columns > kPanelDepth;
+    const size_t row_bytes = format.row_bytes(columns);
+    const size_t rows = memory ? (size_t{96} << 20) / row_bytes / kPanelWidth * kPanelWidth : kPanelWidth;
+    const AlignedBuffer<uint8_t> weight = random_weight(rows * row_bytes);
+    const double t = seconds([&] {
+      for (size_t r = 0; r < rows; r += kPanelWidth) {
+        for (size_t k = 0; k < columns; k += kPanelDepth)
+          row.run({weight.data() + r * row_bytes + format.row_bytes(k), row_bytes, kPanelWidth, kPanelDepth,
+                   kPanelDepth, panel.data(), format.decode, format.block_size, format.block_bytes});
+      }
+    });
+    std::printf("  %s %.2f G weights/s, %.1f GB/s", memory ? "memory" : "L2",
+                static_cast<double>(rows * columns) / t * 1e-9, static_cast<double>(rows * row_bytes) / t * 1e-9);
+  }
+  std::printf("\n");
+}
+
+// A panel that stays in L2 times m activation rows: those of one depth, which stay there too, or walking along long ones.
+void bench_panel(PanelMultiply& panel) {
+  const bool bf16 = panel.type() == PanelType::kBf16;
+  const size_t k = 8 * kPanelDepth, most = 512;
+  const AlignedBuffer<float> weights = random_floats(kPanelDepth * kPanelWidth), a = random_floats(most * k);
+  AlignedBuffer<uint16_t> narrow_weights(weights.size()), narrow(a.size());
+  vector_rows().back().kernels->to_bf16(weights.data(), weights.size(), narrow_weights.data());
+  vector_rows().back().kernels->to_bf16(a.data(), a.size(), narrow.data());
+  AlignedBuffer<std::byte> scratch(panel.scratch_bytes());
+  AlignedBuffer<float> c(most * kPanelWidth);
+  for (const size_t m : {16, 64, 512}) {
+    for (const bool walks : {false, true}) {
+      PanelArgs args{};
+      args.a_stride = walks ? k : kPanelDepth;
+      args.m = m;
+      args.panel = bf16 ? static_cast<const void*>(narrow_weights.data()) : weights.data();
+      args.k = kPanelDepth;
+      args.width = kPanelWidth;
+      args.c = c.data();
+      args.c_stride = kPanelWidth;
+      args.scratch = scratch.data();
+      bool ok = true;
+      const double t = seconds([&] {
+        for (size_t at = 0; at < (walks ? k : kPanelDepth); at += kPanelDepth) {
+          args.a = bf16 ? static_cast<const void*>(narrow.data() + at) : a.data() + at;
+          args.add = at > 0;
+          ok &= panel.multiply(args).ok();
+        }
+        panel.leave_thread();
+      });
+      const double macs = static_cast<double>(m * kPanelWidth * (walks ? k : kPanelDepth));
+      std::printf("panel %s m=%zu%s: %.0f G multiply-adds/s%s\n", bf16 ? "bf16" : "f32", m, walks ? ", long rows" : "",
+                  macs / t * 1e-9, ok ? "" : " (it failed)");
+    }
+  }
+}
+
 void bench_attend(const VectorRow& row) {
   struct Shape {
     size_t rows, key_dim, value_dim, positions;  // key_dim 576: values are the first 512 numbers of the keys
@@ -174,10 +235,10 @@ void bench_attend(const VectorRow& row) {
 
 void bench_vector(const VectorRow& row) {
   const size_t n = 4096;
-  const AlignedBuffer<float> a = random_floats(n), b = random_floats(n), rows = random_floats(16 * n);
-  AlignedBuffer<float> y = random_floats(n), scale(n / 32), sum16(n / 16), panel(64 * n);
+  const AlignedBuffer<float> a = random_floats(n), b = random_floats(n);
+  AlignedBuffer<float> y = random_floats(n), scale(n / 32), sum16(n / 16);
   AlignedBuffer<int8_t> q(n);
-  AlignedBuffer<uint16_t> half(64 * n);
+  AlignedBuffer<uint16_t> half(n);
   const VectorKernels& v = *row.kernels;
   const auto report = [&](const char* name, size_t floats, double t) {
     std::printf("%-7s %s: %.2f G numbers/s\n", std::string(row.isa_name).c_str(), name,
@@ -188,8 +249,6 @@ void bench_vector(const VectorRow& row) {
   report("quantize", n, seconds([&] { v.quantize(a.data(), n, q.data(), scale.data(), sum16.data()); }));
   report("to_f16", n, seconds([&] { v.to_f16(a.data(), n, half.data()); }));
   report("to_bf16", n, seconds([&] { v.to_bf16(a.data(), n, half.data()); }));
-  report("pack_f32", 16 * n, seconds([&] { v.pack_f32(rows.data(), n, n, panel.data(), 64); }));
-  report("pack_bf16", 16 * n, seconds([&] { v.pack_bf16(rows.data(), n, n, half.data(), 64); }));
 }
 
 }  // namespace
@@ -204,10 +263,20 @@ int main(int argc, char** argv) {
     if (row.isa > isa || format == nullptr) continue;
     if (only.empty() || only == row.isa_name || only == row.format) bench_dot(row, *format, vector);
   }
+  for (const UnpackRow& row : unpack_rows()) {
+    const Format* format = find_format(row.format == "any" ? "q5_k" : row.format);
+    if (row.isa > isa || format == nullptr) continue;
+    if (only.empty() || only == row.isa_name || only == row.format || only == "unpack") bench_unpack(row, *format);
+  }
   for (const VectorRow& row : vector_rows()) {
     if (row.isa > isa) continue;
     if (only.empty() || only == row.isa_name || only == "vector") bench_vector(row);
     if (only.empty() || only == row.isa_name || only == "attend") bench_attend(row);
+  }
+  if (only.empty() || only == "panel") {
+    if (auto kernels = choose_kernels(isa, true, {}); kernels.ok())
+      for (PanelMultiply* panel : {kernels->exact_panel.get(), kernels->fast_panel.get()})
+        if (panel != nullptr) bench_panel(*panel);
   }
   return 0;
 }

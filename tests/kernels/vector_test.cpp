@@ -187,32 +187,5 @@ TEST_CASE("to_f16 and to_bf16 round as the plain conversion does") {
   });
 }
 
-TEST_CASE("packing transposes 16 rows and writes nothing beside them") {
-  Random random(5);
-  const std::vector<float> hard = hard_floats();
-  for_each_row([&](const VectorKernels& kernels) {
-    for (size_t n_k : {2, 6, 14, 16, 18, 30, 32, 34, 64, 100}) {
-      CAPTURE(n_k);
-      const size_t ld = n_k + 3, width = 48, column = 16;
-      Guarded<float> rows(15 * ld + n_k);
-      for (size_t i = 0; i < rows.size(); ++i) rows[i] = hard[random.below(static_cast<uint32_t>(hard.size()))];
-      std::vector<uint32_t> f32(n_k * width, 7);
-      std::vector<uint16_t> bf16(n_k * width, 7);
-      kernels.pack_f32(rows.data(), ld, n_k, reinterpret_cast<float*>(f32.data()) + column, width);
-      kernels.pack_bf16(rows.data(), ld, n_k, bf16.data() + column * 2, width);
-      size_t wrong = 0;
-      for (size_t k = 0; k < n_k; ++k) {
-        for (size_t c = 0; c < width; ++c) {
-          const bool inside = c >= column && c < column + 16;
-          const float from = inside ? rows[(c - column) * ld + k] : 0.0f;
-          wrong += f32[k * width + c] != (inside ? std::bit_cast<uint32_t>(from) : 7u);
-          wrong += bf16[(k / 2 * width + c) * 2 + k % 2] != (inside ? float_to_bf16(from) : 7u);
-        }
-      }
-      CHECK(wrong == 0);
-    }
-  });
-}
-
 }  // namespace
 }  // namespace kette::kernels

@@ -5,8 +5,10 @@
 
 #include <Eigen/Core>
 #include <cmath>
+#include <cstring>
 #include <random>
 
+#include "base/float_types.h"
 #include "support/nn.h"
 
 namespace kette::test {
@@ -167,6 +169,70 @@ TEST_CASE("deterministic and exact rows do not depend on the rows beside them") 
         CHECK(std::equal(one.begin(), one.end(), all.begin() + static_cast<ptrdiff_t>(i * 70)));
       }
     }
+  }
+}
+
+// Panels of bfloat16 as plain loops, so that how they are filled and walked is tested on every CPU.
+class PlainPanel final : public kernels::PanelMultiply {
+ public:
+  kernels::PanelType type() const override { return kernels::PanelType::kBf16; }
+  size_t scratch_bytes() const override { return 0; }
+  Status multiply(const kernels::PanelArgs& args) override {
+    const auto *a = static_cast<const uint16_t*>(args.a), *panel = static_cast<const uint16_t*>(args.panel);
+    for (size_t i = 0; i < args.m; ++i)
+      for (size_t j = 0; j < args.width; ++j) {
+        float sum = args.add ? args.c[i * args.c_stride + j] : 0.0f;
+        for (size_t k = 0; k < args.k; ++k)
+          sum += bf16_to_float(a[i * args.a_stride + k]) *
+                 bf16_to_float(panel[(k / 2 * kernels::kPanelWidth + j) * 2 + k % 2]);
+        args.c[i * args.c_stride + j] = sum;
+      }
+    return {};
+  }
+};
+
+TEST_CASE("bfloat16 panels, several in a piece of work: values, and one result for any number of threads") {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  // Many panels for one thread, few for eight; more rows than meet them at once; rows of a multiple of 4,096 bytes.
+  struct Size {
+    size_t rows, in, out;
+    bool plain;
+  };
+  for (const Size& size : {Size{150, 2048, 1037, false}, Size{17, 1025, 1037, true}, Size{140, 2048, 530, true}}) {
+    const auto [rows, in, out, plain] = size;
+    const Stored weight = random_weight(*find_format("bf16"), out, in, random);
+    const Stored gate = random_weight(*find_format("fp8_e4m3"), out, in, random);
+    std::vector<float> x(rows * in), first;
+    for (float& f : x) f = normal(random);
+    for (const uint32_t threads : {1u, 2u, 8u}) {
+      CAPTURE(threads);
+      TestKernels t(threads);
+      if (plain) t.kernels.fast_panel = std::make_unique<PlainPanel>();
+      nn::Scratch scratch(t.kernels, t.pool->width());
+      nn::Step step(*t.pool, t.kernels, Mode::kFast, scratch);
+      const nn::Linear a = nn::make_linear(weight.weight, {}, t.kernels, Mode::kFast);
+      const nn::Linear b = nn::make_linear(gate.weight, {}, t.kernels, Mode::kFast);
+      std::vector<float> y(rows * out * 2);
+      const nn::Tensor input{x.data(), rows, in, in};
+      const nn::Product products[] = {{&a, input, {y.data(), rows, out, 2 * out}},
+                                      {&a, input, {y.data() + out, rows, out, 2 * out}, &b}};
+      nn::multiply(step, products);
+      REQUIRE(step.status().ok());
+      if (threads == 1) first = y;
+      CHECK(std::memcmp(y.data(), first.data(), y.size() * sizeof(float)) == 0);
+    }
+    size_t wrong = 0;
+    for (size_t i = 0; i < rows; i += 7) {
+      const Eigen::VectorXd row = Eigen::Map<const Eigen::VectorXf>(x.data() + i * in, index(in)).cast<double>();
+      const Eigen::VectorXd expected = weight.decoded * row, zero = Eigen::VectorXd::Zero(index(out));
+      const Eigen::VectorXd bound = tolerance(Mode::kFast, weight, row, zero);
+      for (size_t r = 0; r < out; ++r) {
+        const double got = static_cast<double>(first[i * out * 2 + r]);
+        wrong += !(std::fabs(got - expected(index(r))) <= bound(index(r)));
+      }
+    }
+    CHECK(wrong == 0);
   }
 }
 

@@ -7,7 +7,5 @@ namespace kette::kernels::avx2 {
 
 void quantize(const float* x, size_t n, int8_t* q, float* scale, float* sum16);
 void attend(const AttendArgs& a);
-void pack_f32(const float* rows, size_t ld, size_t n_k, float* out, size_t width);
-void pack_bf16(const float* rows, size_t ld, size_t n_k, uint16_t* out, size_t width);
 
 }  // namespace kette::kernels::avx2

@@ -20,7 +20,7 @@ using Brgemm = std::unique_ptr<dnnl_brgemm, Destroy>;
 
 constexpr size_t kScratchBytes = 1 << 20;
 // Rows go in blocks of powers of two, so a weight needs a handful of kernels however long prompts are.
-constexpr std::array<size_t, 7> kRowBlocks = {64, 32, 16, 8, 4, 2, 1};
+constexpr std::array<size_t, 8> kRowBlocks = {128, 64, 32, 16, 8, 4, 2, 1};
 constexpr size_t kCacheCap = 4096;
 
 struct Shape {

@@ -65,19 +65,9 @@ void to_bf16(const float* x, size_t n, uint16_t* y) {
   for (size_t i = 0; i < n; ++i) y[i] = float_to_bf16(x[i]);
 }
 
-void pack_f32(const float* rows, size_t ld, size_t n_k, float* out, size_t width) {
-  for (size_t k = 0; k < n_k; ++k)
-    for (size_t row = 0; row < 16; ++row) out[k * width + row] = rows[row * ld + k];
-}
-
-void pack_bf16(const float* rows, size_t ld, size_t n_k, uint16_t* out, size_t width) {
-  for (size_t k = 0; k < n_k; ++k)
-    for (size_t row = 0; row < 16; ++row) out[(k / 2 * width + row) * 2 + k % 2] = float_to_bf16(rows[row * ld + k]);
-}
-
 }  // namespace
 
-const VectorKernels kVector = {rms_norm, silu_mul, add,    rotate_half, rotate_interleaved, quantize,
-                               to_f16,   to_bf16,  attend, pack_f32,    pack_bf16};
+const VectorKernels kVector = {rms_norm, silu_mul, add,     rotate_half, rotate_interleaved,
+                               quantize, to_f16,   to_bf16, attend};
 
 }  // namespace kette::kernels::ref

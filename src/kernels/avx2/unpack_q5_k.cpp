@@ -1,0 +1,9 @@
+// q5_k into a float panel.
+#include "kernels/avx2/codes_q5_k.h"
+#include "kernels/avx2/unpack.h"
+
+namespace kette::kernels::avx2 {
+
+void unpack_q5_k_f32(const UnpackArgs& a) { unpack_codes<Q5K>(a); }
+
+}  // namespace kette::kernels::avx2

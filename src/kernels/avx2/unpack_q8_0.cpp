@@ -1,0 +1,9 @@
+// q8_0 into a float panel.
+#include "kernels/avx2/codes_q8_0.h"
+#include "kernels/avx2/unpack.h"
+
+namespace kette::kernels::avx2 {
+
+void unpack_q8_0_f32(const UnpackArgs& a) { unpack_codes<Q8_0>(a); }
+
+}  // namespace kette::kernels::avx2
