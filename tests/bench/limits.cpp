@@ -18,6 +18,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <string>
 #include <thread>
 #include <vector>
@@ -144,7 +145,7 @@ struct Figure {
   double operations;  // of a step
   void (*compute)(long) = nullptr;
   void (*read)(const char*, size_t) = nullptr;
-  long steps = 1000;
+  long steps = 0;
   std::vector<double> rates = {};
 };
 
@@ -217,10 +218,17 @@ class Team {
 double slice(const Team& team, size_t threads, Figure& f, const char* memory, size_t part) {
   if (f.read != nullptr)
     return static_cast<double>(part * threads) / team.seconds([&](size_t t) { f.read(memory + t * part, part); });
-  for (;; f.steps *= 2) {  // as many as take about 10 ms
-    const double took = team.seconds([&](size_t) { f.compute(f.steps); });
-    if (took >= 0.008) return f.operations * static_cast<double>(f.steps) * static_cast<double>(threads) / took;
+  if (f.steps == 0) {  // as many as take about 10 ms of a processor, however busy the machine is
+    double took = 0;
+    for (f.steps = 1000; took < 0.008; f.steps *= 2) {
+      const std::clock_t start = std::clock();
+      f.compute(f.steps);
+      took = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+    }
+    f.steps /= 2;
   }
+  return f.operations * static_cast<double>(f.steps) * static_cast<double>(threads) /
+         team.seconds([&](size_t) { f.compute(f.steps); });
 }
 
 }  // namespace

@@ -8,6 +8,7 @@ Weights are random blocks of the format, scaled so that activations stay as larg
 chosen evenly, which a trained router does only nearly. The text is noise: measure with it, never judge by it.
 There is no vocabulary (give token ids) unless --tokenizer names a byte-level BPE. Needs NumPy.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -28,7 +29,7 @@ POOL_BYTES = 4 << 20
 
 
 class RandomWeights:
-    """Fills tensors from pools of random blocks, cut at random places, so that writing takes as long as the disk does."""
+    """Fills tensors from pools of random blocks, cut at random places: as fast as the disk."""
 
     def __init__(self, seed: int):
         self.random = np.random.default_rng(seed)
@@ -50,7 +51,7 @@ class RandomWeights:
         while left > 0:
             at = int(self.random.integers(len(pool) // 2))
             n = min(left, len(pool) - at)
-            out.write(pool[at:at + n].tobytes())
+            out.write(pool[at : at + n].tobytes())
             left -= n
 
     @staticmethod
@@ -99,8 +100,8 @@ def _e4m3_scale(deviation: float) -> float:
     """The factor that gives evenly spread FP8 codes this deviation."""
     codes = np.arange(127)
     exponent, fraction = codes >> 3, codes & 7
-    values = np.where(exponent == 0, fraction / 8 * 2.0 ** -6, (1 + fraction / 8) * 2.0 ** (exponent - 7.0))
-    return deviation / float(np.sqrt(np.mean(values ** 2)))
+    values = np.where(exponent == 0, fraction / 8 * 2.0**-6, (1 + fraction / 8) * 2.0 ** (exponent - 7.0))
+    return deviation / float(np.sqrt(np.mean(values**2)))
 
 
 def vocabulary(path: Path, size: int, pre: str) -> Dict[str, Any]:
@@ -119,17 +120,33 @@ def vocabulary(path: Path, size: int, pre: str) -> Dict[str, Any]:
             kinds[added["id"]] = control if added["special"] else user_defined
     merges = [m if isinstance(m, str) else " ".join(m) for m in source["model"]["merges"]]
     end = next((a["id"] for a in source["added_tokens"] if "end" in a["content"] and a["id"] < size), 0)
-    return {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": pre, "tokenizer.ggml.tokens": tokens,
-            "tokenizer.ggml.token_type": kinds, "tokenizer.ggml.merges": merges, "tokenizer.ggml.bos_token_id": end,
-            "tokenizer.ggml.eos_token_id": end, "tokenizer.ggml.padding_token_id": end}
+    return {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": pre,
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.token_type": kinds,
+        "tokenizer.ggml.merges": merges,
+        "tokenizer.ggml.bos_token_id": end,
+        "tokenizer.ggml.eos_token_id": end,
+        "tokenizer.ggml.padding_token_id": end,
+    }
 
 
-def make(shape_name: str, recipe: str, out: Path, layers: int = 0, dense: int = -1, tokenizer: str = "",
-         pre: str = "qwen2", seed: int = 1) -> int:
+def make(
+    shape_name: str,
+    recipe: str,
+    out: Path,
+    layers: int = 0,
+    dense: int = -1,
+    tokenizer: str = "",
+    pre: str = "qwen2",
+    seed: int = 1,
+) -> int:
     """Writes the model, and returns the bytes of its tensors."""
     shape = SHAPES[shape_name]
-    shape = dataclasses.replace(shape, layers=layers or shape.layers,
-                                dense_layers=shape.dense_layers if dense < 0 else dense)
+    shape = dataclasses.replace(
+        shape, layers=layers or shape.layers, dense_layers=shape.dense_layers if dense < 0 else dense
+    )
     fill = RandomWeights(seed)
     if recipe == "fp8":
         if not shape.sigmoid_router:

@@ -2,6 +2,7 @@
 
 Both are a header and bytes, so this is shorter than a dependency, and nothing has to be installed to make a model.
 """
+
 from __future__ import annotations
 
 import json
@@ -13,10 +14,23 @@ from typing import Any, BinaryIO, Callable, Dict, Iterable, List, Tuple
 
 # GGUF's number of a format, weights in a block, bytes of a block.
 FORMATS: Dict[str, Tuple[int, int, int]] = {
-    "f32": (0, 1, 4), "f16": (1, 1, 2), "q4_0": (2, 32, 18), "q4_1": (3, 32, 20), "q5_0": (6, 32, 22),
-    "q5_1": (7, 32, 24), "q8_0": (8, 32, 34), "q2_k": (10, 256, 84), "q3_k": (11, 256, 110), "q4_k": (12, 256, 144),
-    "q5_k": (13, 256, 176), "q6_k": (14, 256, 210), "iq4_nl": (20, 32, 18), "iq4_xs": (23, 256, 136),
-    "bf16": (30, 1, 2), "fp8": (-1, 1, 1)}  # fp8: in safetensors alone
+    "f32": (0, 1, 4),
+    "f16": (1, 1, 2),
+    "q4_0": (2, 32, 18),
+    "q4_1": (3, 32, 20),
+    "q5_0": (6, 32, 22),
+    "q5_1": (7, 32, 24),
+    "q8_0": (8, 32, 34),
+    "q2_k": (10, 256, 84),
+    "q3_k": (11, 256, 110),
+    "q4_k": (12, 256, 144),
+    "q5_k": (13, 256, 176),
+    "q6_k": (14, 256, 210),
+    "iq4_nl": (20, 32, 18),
+    "iq4_xs": (23, 256, 136),
+    "bf16": (30, 1, 2),
+    "fp8": (-1, 1, 1),
+}  # fp8: in safetensors alone
 SAFETENSORS = {"F32": "f32", "F16": "f16", "BF16": "bf16", "F8_E4M3": "fp8"}
 ALIGNMENT = 32
 SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}

@@ -3,6 +3,7 @@
 
 Needs llama-cpp-python, built for this CPU: CMAKE_ARGS=-DGGML_NATIVE=ON pip install --no-binary :all: llama-cpp-python
 """
+
 from __future__ import annotations
 
 import argparse
@@ -70,15 +71,25 @@ class Times:
     def result(self, prefix: str, rate: str) -> "dict[str, float]":
         if not self.rates:
             return {rate: 0.0, f"{prefix}_cpu_s_per_1k": 0.0}
-        return {rate: round(statistics.median(self.rates), 2),
-                f"{prefix}_cpu_s_per_1k": round(statistics.median(self.cpu), 4)}
+        return {
+            rate: round(statistics.median(self.rates), 2),
+            f"{prefix}_cpu_s_per_1k": round(statistics.median(self.cpu), 4),
+        }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
-    for name, default in (("context", 0), ("prompt", 512), ("decode", 64), ("threads", 2), ("reps", 1), ("sessions", 1),
-                          ("ubatch", 512), ("flash", 1)):
+    for name, default in (
+        ("context", 0),
+        ("prompt", 512),
+        ("decode", 64),
+        ("threads", 2),
+        ("reps", 1),
+        ("sessions", 1),
+        ("ubatch", 512),
+        ("flash", 1),
+    ):
         parser.add_argument(f"--{name}", type=int, default=default)
     a = parser.parse_args()
     start = time.perf_counter()
@@ -106,9 +117,20 @@ def main() -> None:
         decode.measure(a.decode * a.sessions, one_by_one)
     flags = f"flash attention {'on' if a.flash else 'off'}, ubatch {a.ubatch}"
     system = ll.llama_print_system_info().decode()
-    print(json.dumps({"engine": "llama.cpp", "version": f"llama-cpp-python {ll.__version__}", "flags": flags,
-                      "system": system, **context.result("context", "context_tps"), **prefill.result("pp", "pp"),
-                      **decode.result("tg", "tg"), "load_s": round(load_s, 2)}))
+    print(
+        json.dumps(
+            {
+                "engine": "llama.cpp",
+                "version": f"llama-cpp-python {ll.__version__}",
+                "flags": flags,
+                "system": system,
+                **context.result("context", "context_tps"),
+                **prefill.result("pp", "pp"),
+                **decode.result("tg", "tg"),
+                "load_s": round(load_s, 2),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

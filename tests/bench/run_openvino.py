@@ -5,6 +5,7 @@ It reads GGUF files of Llama, Qwen2 and Qwen3 that have a vocabulary. Every prom
 beginnings answers for it. The rates are its own: tokens of the prompt over the time to the first token, and the time of
 each later one. Processor time of a prompt is that of asking for one token.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -37,7 +38,9 @@ def main() -> None:
         config.max_new_tokens = config.min_new_tokens = tokens
         config.ignore_eos, config.do_sample = True, False
         cpu = time.process_time()
-        metrics = pipe.generate(genai.TokenizedInputs(ov.Tensor(ids), ov.Tensor(np.ones_like(ids))), config).perf_metrics
+        metrics = pipe.generate(
+            genai.TokenizedInputs(ov.Tensor(ids), ov.Tensor(np.ones_like(ids))), config
+        ).perf_metrics
         return metrics, time.process_time() - cpu
 
     length = a.context + a.prompt
@@ -51,11 +54,22 @@ def main() -> None:
         cpu_in.append(cpu_prompt / length * 1000)
         cpu_out.append((cpu - cpu_prompt) / a.decode * 1000)
     rate_in, cpu_of_in = round(statistics.median(rates_in), 2), round(statistics.median(cpu_in), 4)
-    print(json.dumps({"engine": "OpenVINO GenAI", "version": f"openvino-genai {genai.__version__}",
-                      "flags": f"INFERENCE_NUM_THREADS={a.threads}, NUM_STREAMS=1", "context_tps": rate_in, "pp": rate_in,
-                      "context_cpu_s_per_1k": cpu_of_in, "pp_cpu_s_per_1k": cpu_of_in,
-                      "tg": round(statistics.median(rates_out), 2),
-                      "tg_cpu_s_per_1k": round(statistics.median(cpu_out), 4), "load_s": round(load_s, 2)}))
+    print(
+        json.dumps(
+            {
+                "engine": "OpenVINO GenAI",
+                "version": f"openvino-genai {genai.__version__}",
+                "flags": f"INFERENCE_NUM_THREADS={a.threads}, NUM_STREAMS=1",
+                "context_tps": rate_in,
+                "pp": rate_in,
+                "context_cpu_s_per_1k": cpu_of_in,
+                "pp_cpu_s_per_1k": cpu_of_in,
+                "tg": round(statistics.median(rates_out), 2),
+                "tg_cpu_s_per_1k": round(statistics.median(cpu_out), 4),
+                "load_s": round(load_s, 2),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Shapes of published models (from their config.json), and the tensors that a GGUF or a Hugging Face folder of them has."""
+"""Shapes of published models (from their config.json), and the tensors of a GGUF or a Hugging Face folder of them."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -41,37 +42,115 @@ class Shape:
 
 
 DEEPSEEK = dict(arch="deepseek2", nope=128, rope=64, value=128, kv_lora=512, rope_theta=1e4)
-V3 = dict(DEEPSEEK, hidden=7168, heads=128, ffn=18432, vocab=129280, q_lora=1536, experts=256, experts_used=8, expert_ffn=2048,
-          shared_ffn=2048, expert_groups=8, expert_groups_used=4, expert_scale=2.5, sigmoid_router=True,
-          tokenizer="deepseek_v3")
+V3 = dict(
+    DEEPSEEK,
+    hidden=7168,
+    heads=128,
+    ffn=18432,
+    vocab=129280,
+    q_lora=1536,
+    experts=256,
+    experts_used=8,
+    expert_ffn=2048,
+    shared_ffn=2048,
+    expert_groups=8,
+    expert_groups_used=4,
+    expert_scale=2.5,
+    sigmoid_router=True,
+    tokenizer="deepseek_v3",
+)
 SHAPES: Dict[str, Shape] = {
     "smollm2-135m": Shape("llama", 576, 30, 9, 1536, 49152, kv_heads=3, tied=True, rope_theta=1e5),
     "qwen2.5-0.5b": Shape("qwen2", 896, 24, 14, 4864, 151936, kv_heads=2, tied=True, tokenizer="qwen3"),
     "qwen2.5-1.5b": Shape("qwen2", 1536, 28, 12, 8960, 151936, kv_heads=2, tied=True, tokenizer="qwen3"),
     "qwen2.5-7b": Shape("qwen2", 3584, 28, 28, 18944, 152064, kv_heads=4, tokenizer="qwen3"),
     "llama3.1-8b": Shape("llama", 4096, 32, 32, 14336, 128256, kv_heads=8, rope_theta=5e5, tokenizer="llama3_1"),
-    "qwen1.5-moe-a2.7b": Shape("qwen2moe", 2048, 24, 16, 5632, 151936, kv_heads=16, experts=60, experts_used=4,
-                               expert_ffn=1408, shared_ffn=5632, tokenizer="qwen3"),
-    "qwen3-30b-a3b": Shape("qwen3moe", 2048, 48, 32, 6144, 151936, kv_heads=4, head_dim=128, experts=128,
-                           experts_used=8, expert_ffn=768, tokenizer="qwen3"),
-    "deepseek-v2-lite": Shape(hidden=2048, layers=27, heads=16, ffn=10944, vocab=102400, experts=64, experts_used=6,
-                              expert_ffn=1408, shared_ffn=2816, dense_layers=1, **DEEPSEEK),
+    "qwen1.5-moe-a2.7b": Shape(
+        "qwen2moe",
+        2048,
+        24,
+        16,
+        5632,
+        151936,
+        kv_heads=16,
+        experts=60,
+        experts_used=4,
+        expert_ffn=1408,
+        shared_ffn=5632,
+        tokenizer="qwen3",
+    ),
+    "qwen3-30b-a3b": Shape(
+        "qwen3moe",
+        2048,
+        48,
+        32,
+        6144,
+        151936,
+        kv_heads=4,
+        head_dim=128,
+        experts=128,
+        experts_used=8,
+        expert_ffn=768,
+        tokenizer="qwen3",
+    ),
+    "deepseek-v2-lite": Shape(
+        hidden=2048,
+        layers=27,
+        heads=16,
+        ffn=10944,
+        vocab=102400,
+        experts=64,
+        experts_used=6,
+        expert_ffn=1408,
+        shared_ffn=2816,
+        dense_layers=1,
+        **DEEPSEEK,
+    ),
     # The first dense layer and one with experts: 12.5 of 671 billion weights.
     "deepseek-v3-slice": Shape(layers=2, dense_layers=1, **V3),
     # Of every kind a little, for tests.
     "tiny-llama": Shape("llama", 256, 2, 4, 512, 320, kv_heads=2, tied=True),
-    "tiny-qwen2moe": Shape("qwen2moe", 256, 2, 4, 512, 320, kv_heads=2, experts=4, experts_used=2, expert_ffn=96, shared_ffn=256),
-    "tiny-qwen3moe": Shape("qwen3moe", 256, 2, 4, 512, 320, kv_heads=2, head_dim=32, experts=4, experts_used=2, expert_ffn=256),
-    "tiny-deepseek": Shape("deepseek2", 256, 2, 4, 512, 320, nope=32, rope=16, value=32, kv_lora=64, q_lora=96, experts=8,
-                           experts_used=2, expert_ffn=128, shared_ffn=128, dense_layers=1, expert_groups=2,
-                           expert_groups_used=1, expert_scale=2.5, sigmoid_router=True),
+    "tiny-qwen2moe": Shape(
+        "qwen2moe", 256, 2, 4, 512, 320, kv_heads=2, experts=4, experts_used=2, expert_ffn=96, shared_ffn=256
+    ),
+    "tiny-qwen3moe": Shape(
+        "qwen3moe", 256, 2, 4, 512, 320, kv_heads=2, head_dim=32, experts=4, experts_used=2, expert_ffn=256
+    ),
+    "tiny-deepseek": Shape(
+        "deepseek2",
+        256,
+        2,
+        4,
+        512,
+        320,
+        nope=32,
+        rope=16,
+        value=32,
+        kv_lora=64,
+        q_lora=96,
+        experts=8,
+        experts_used=2,
+        expert_ffn=128,
+        shared_ffn=128,
+        dense_layers=1,
+        expert_groups=2,
+        expert_groups_used=1,
+        expert_scale=2.5,
+        sigmoid_router=True,
+    ),
 }
 
 # A recipe: the format of most matrices, of the output matrix, and of rows that blocks of 256 do not divide.
-RECIPES = {"f32": ("f32", "f32", "f32"), "f16": ("f16", "f16", "f16"), "bf16": ("bf16", "bf16", "bf16"),
-           "q8_0": ("q8_0", "q8_0", "q8_0"), "q4_0": ("q4_0", "q6_k", "q8_0"), "q4_k": ("q4_k", "q6_k", "q8_0"),
-           # As published files have it: half of the layers' v and down in more bits.
-           "q4_k_m": ("q4_k", "q6_k", "q5_0")}
+RECIPES = {
+    "f32": ("f32", "f32", "f32"),
+    "f16": ("f16", "f16", "f16"),
+    "bf16": ("bf16", "bf16", "bf16"),
+    "q8_0": ("q8_0", "q8_0", "q8_0"),
+    "q4_0": ("q4_0", "q6_k", "q8_0"),
+    "q4_k": ("q4_k", "q6_k", "q8_0"),
+    # As published files have it: half of the layers' v and down in more bits.
+    "q4_k_m": ("q4_k", "q6_k", "q5_0"),
+}
 
 
 def _more_bits(layer: int, layers: int) -> bool:
@@ -83,7 +162,11 @@ def _format(recipe: str, name: str, columns: int, shape: Shape, layer: int) -> s
     wanted = most
     if name == "output" or (name == "token_embd" and shape.tied):
         wanted = head
-    elif recipe == "q4_k_m" and name in ("attn_v", "ffn_down", "ffn_down_exps", "attn_v_b") and _more_bits(layer, shape.layers):
+    elif (
+        recipe == "q4_k_m"
+        and name in ("attn_v", "ffn_down", "ffn_down_exps", "attn_v_b")
+        and _more_bits(layer, shape.layers)
+    ):
         wanted = "q6_k"
     if columns % FORMATS[wanted][1] == 0:
         return wanted
@@ -152,27 +235,51 @@ def gguf_tensors(s: Shape, recipe: str) -> List[Tensor]:
 def gguf_settings(s: Shape, name: str) -> Dict[str, Any]:
     a = s.arch + "."
     out: Dict[str, Any] = {
-        "general.architecture": s.arch, "general.name": f"{name}, random weights", "tokenizer.ggml.model": "no_vocab",
-        a + "block_count": s.layers, a + "context_length": 32768, a + "embedding_length": s.hidden,
-        a + "feed_forward_length": s.ffn, a + "attention.head_count": s.heads,
-        a + "attention.head_count_kv": s.kv_heads, a + "attention.layer_norm_rms_epsilon": 1e-6,
-        a + "rope.freq_base": s.rope_theta, a + "vocab_size": s.vocab}
+        "general.architecture": s.arch,
+        "general.name": f"{name}, random weights",
+        "tokenizer.ggml.model": "no_vocab",
+        a + "block_count": s.layers,
+        a + "context_length": 32768,
+        a + "embedding_length": s.hidden,
+        a + "feed_forward_length": s.ffn,
+        a + "attention.head_count": s.heads,
+        a + "attention.head_count_kv": s.kv_heads,
+        a + "attention.layer_norm_rms_epsilon": 1e-6,
+        a + "rope.freq_base": s.rope_theta,
+        a + "vocab_size": s.vocab,
+    }
     if s.experts:
-        out.update({a + "expert_count": s.experts, a + "expert_used_count": s.experts_used,
-                    a + "expert_feed_forward_length": s.expert_ffn})
+        out.update(
+            {
+                a + "expert_count": s.experts,
+                a + "expert_used_count": s.experts_used,
+                a + "expert_feed_forward_length": s.expert_ffn,
+            }
+        )
     if s.arch == "qwen2moe":
         out[a + "expert_shared_feed_forward_length"] = s.shared_ffn
     if s.kv_lora:
-        out.update({
-            a + "attention.kv_lora_rank": s.kv_lora, a + "rope.dimension_count": s.rope,
-            a + "attention.key_length": s.kv_lora + s.rope, a + "attention.value_length": s.kv_lora,
-            a + "attention.key_length_mla": s.nope + s.rope, a + "attention.value_length_mla": s.value,
-            a + "leading_dense_block_count": s.dense_layers, a + "expert_shared_count": s.shared_ffn // s.expert_ffn,
-            a + "expert_weights_scale": s.expert_scale, a + "expert_weights_norm": s.sigmoid_router,
-            a + "expert_gating_func": 2 if s.sigmoid_router else 1, a + "expert_group_count": s.expert_groups,
-            a + "expert_group_used_count": s.expert_groups_used, a + "rope.scaling.type": "yarn",
-            a + "rope.scaling.factor": 40.0, a + "rope.scaling.original_context_length": 4096,
-            a + "rope.scaling.yarn_log_multiplier": 0.1 if s.sigmoid_router else 0.0707})
+        out.update(
+            {
+                a + "attention.kv_lora_rank": s.kv_lora,
+                a + "rope.dimension_count": s.rope,
+                a + "attention.key_length": s.kv_lora + s.rope,
+                a + "attention.value_length": s.kv_lora,
+                a + "attention.key_length_mla": s.nope + s.rope,
+                a + "attention.value_length_mla": s.value,
+                a + "leading_dense_block_count": s.dense_layers,
+                a + "expert_shared_count": s.shared_ffn // s.expert_ffn,
+                a + "expert_weights_scale": s.expert_scale,
+                a + "expert_weights_norm": s.sigmoid_router,
+                a + "expert_gating_func": 2 if s.sigmoid_router else 1,
+                a + "expert_group_count": s.expert_groups,
+                a + "expert_group_used_count": s.expert_groups_used,
+                a + "rope.scaling.type": "yarn",
+                a + "rope.scaling.factor": 40.0,
+                a + "rope.scaling.original_context_length": 4096,
+                a + "rope.scaling.yarn_log_multiplier": 0.1 if s.sigmoid_router else 0.0707,
+            }
+        )
         if s.q_lora:
             out[a + "attention.q_lora_rank"] = s.q_lora
     elif s.head_dim:
@@ -182,6 +289,7 @@ def gguf_settings(s: Shape, name: str) -> Dict[str, Any]:
 
 def fp8_tensors(s: Shape) -> Iterator[Tensor]:
     """DeepSeek's checkpoint as published: FP8 with a float32 factor for each 128 x 128 tile, the rest bfloat16."""
+
     def fp8(name: str, rows: int, columns: int) -> Iterator[Tensor]:
         yield Tensor(f"{name}.weight", (rows, columns), "fp8")
         yield Tensor(f"{name}.weight_scale_inv", (-(-rows // 128), -(-columns // 128)), "f32")
@@ -218,18 +326,52 @@ def fp8_tensors(s: Shape) -> Iterator[Tensor]:
 
 def hf_config(s: Shape) -> Dict[str, Any]:
     return {
-        "architectures": ["DeepseekV3ForCausalLM"], "model_type": "deepseek_v3", "vocab_size": s.vocab,
-        "hidden_size": s.hidden, "intermediate_size": s.ffn, "moe_intermediate_size": s.expert_ffn,
-        "num_hidden_layers": s.layers, "num_attention_heads": s.heads, "num_key_value_heads": s.heads,
-        "n_shared_experts": s.shared_ffn // s.expert_ffn, "n_routed_experts": s.experts,
-        "routed_scaling_factor": s.expert_scale, "kv_lora_rank": s.kv_lora, "q_lora_rank": s.q_lora,
-        "qk_rope_head_dim": s.rope, "v_head_dim": s.value, "qk_nope_head_dim": s.nope, "n_group": s.expert_groups,
-        "topk_group": s.expert_groups_used, "num_experts_per_tok": s.experts_used, "moe_layer_freq": 1,
-        "first_k_dense_replace": s.dense_layers, "norm_topk_prob": True, "scoring_func": "sigmoid",
-        "topk_method": "noaux_tc", "hidden_act": "silu", "max_position_embeddings": 32768, "rms_norm_eps": 1e-6,
-        "rope_theta": s.rope_theta, "attention_bias": False, "tie_word_embeddings": False,
-        "num_nextn_predict_layers": 0, "torch_dtype": "bfloat16",
-        "rope_scaling": {"type": "yarn", "factor": 40, "original_max_position_embeddings": 4096, "beta_fast": 32,
-                         "beta_slow": 1, "mscale": 1.0, "mscale_all_dim": 1.0},
-        "quantization_config": {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic",
-                                "weight_block_size": [128, 128]}}
+        "architectures": ["DeepseekV3ForCausalLM"],
+        "model_type": "deepseek_v3",
+        "vocab_size": s.vocab,
+        "hidden_size": s.hidden,
+        "intermediate_size": s.ffn,
+        "moe_intermediate_size": s.expert_ffn,
+        "num_hidden_layers": s.layers,
+        "num_attention_heads": s.heads,
+        "num_key_value_heads": s.heads,
+        "n_shared_experts": s.shared_ffn // s.expert_ffn,
+        "n_routed_experts": s.experts,
+        "routed_scaling_factor": s.expert_scale,
+        "kv_lora_rank": s.kv_lora,
+        "q_lora_rank": s.q_lora,
+        "qk_rope_head_dim": s.rope,
+        "v_head_dim": s.value,
+        "qk_nope_head_dim": s.nope,
+        "n_group": s.expert_groups,
+        "topk_group": s.expert_groups_used,
+        "num_experts_per_tok": s.experts_used,
+        "moe_layer_freq": 1,
+        "first_k_dense_replace": s.dense_layers,
+        "norm_topk_prob": True,
+        "scoring_func": "sigmoid",
+        "topk_method": "noaux_tc",
+        "hidden_act": "silu",
+        "max_position_embeddings": 32768,
+        "rms_norm_eps": 1e-6,
+        "rope_theta": s.rope_theta,
+        "attention_bias": False,
+        "tie_word_embeddings": False,
+        "num_nextn_predict_layers": 0,
+        "torch_dtype": "bfloat16",
+        "rope_scaling": {
+            "type": "yarn",
+            "factor": 40,
+            "original_max_position_embeddings": 4096,
+            "beta_fast": 32,
+            "beta_slow": 1,
+            "mscale": 1.0,
+            "mscale_all_dim": 1.0,
+        },
+        "quantization_config": {
+            "quant_method": "fp8",
+            "fmt": "e4m3",
+            "activation_scheme": "dynamic",
+            "weight_block_size": [128, 128],
+        },
+    }

@@ -1,7 +1,9 @@
-"""What a token costs by the model's file: operations of its matrices, bytes of its weights, and the same for each cached position.
+"""What a token costs by the model's file: operations of its matrices, bytes of its weights, and both for each position
+of the context.
 
 A speed is then a share of the machine's limits: prefill of its multiply-adds, decode of its memory's bandwidth.
 """
+
 from __future__ import annotations
 
 import json
@@ -57,8 +59,14 @@ def cost(tensors: List[Tensor], model: Dict[str, float]) -> Cost:
         elif not _is_embedding(t):
             ops += work
             formats[t.format] += work
-    return Cost(formats.most_common(1)[0][0], ops, head_ops, read, model["layers"] * model["attention_ops"],
-                2 * model["layers"] * model["cache_numbers"])
+    return Cost(
+        formats.most_common(1)[0][0],
+        ops,
+        head_ops,
+        read,
+        model["layers"] * model["attention_ops"],
+        2 * model["layers"] * model["cache_numbers"],
+    )
 
 
 def _is_embedding(t: Tensor) -> bool:
@@ -82,7 +90,7 @@ def _attention(heads: int, kv_heads: int, width: int) -> Dict[str, float]:
 
 
 def _latent_attention(heads: int, key: int, value: int, latent: int, rope: int) -> Dict[str, float]:
-    """With keys and values rebuilt for each head, the cheaper form for many rows; the rebuilding is a product of its own."""
+    """With keys and values rebuilt for each head, cheaper for many rows; rebuilding is a product of its own."""
     return {"attention_ops": 2.0 * heads * (key + value), "cache_numbers": float(latent + rope)}
 
 
@@ -96,7 +104,9 @@ def _of_settings(s: Dict[str, Any]) -> Dict[str, float]:
         value = get("attention.value_length_mla") or get("attention.value_length")
         attention = _latent_attention(heads, key, value, latent, get("rope.dimension_count"))
     else:
-        attention = _attention(heads, get("attention.head_count_kv", heads), get("attention.key_length") or hidden // heads)
+        attention = _attention(
+            heads, get("attention.head_count_kv", heads), get("attention.key_length") or hidden // heads
+        )
     layers = get("block_count") - get("nextn_predict_layers")
     return {"layers": layers, "used": get("expert_used_count") / (get("expert_count") or 1), **attention}
 
@@ -104,10 +114,17 @@ def _of_settings(s: Dict[str, Any]) -> Dict[str, float]:
 def _of_config(c: Dict[str, Any]) -> Dict[str, float]:
     heads, experts = c["num_attention_heads"], c.get("n_routed_experts") or c.get("num_experts") or 0
     if c.get("kv_lora_rank"):
-        attention = _latent_attention(heads, c["qk_nope_head_dim"] + c["qk_rope_head_dim"], c["v_head_dim"],
-                                      c["kv_lora_rank"], c["qk_rope_head_dim"])
+        attention = _latent_attention(
+            heads,
+            c["qk_nope_head_dim"] + c["qk_rope_head_dim"],
+            c["v_head_dim"],
+            c["kv_lora_rank"],
+            c["qk_rope_head_dim"],
+        )
     else:
-        attention = _attention(heads, c.get("num_key_value_heads", heads), c.get("head_dim") or c["hidden_size"] // heads)
+        attention = _attention(
+            heads, c.get("num_key_value_heads", heads), c.get("head_dim") or c["hidden_size"] // heads
+        )
     return {"layers": c["num_hidden_layers"], "used": c.get("num_experts_per_tok", 0) / (experts or 1), **attention}
 
 
