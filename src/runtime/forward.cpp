@@ -114,7 +114,7 @@ Result<bool> Forward::run(std::optional<Clock::time_point> deadline, const Cance
     }
     if (!step.status().ok()) return step.status();
   }
-  if (profile != nullptr) profile->end_pass(rows_);
+  if (profile != nullptr) profile->end_pass(rows());
   drop();
   return true;
 }

@@ -115,7 +115,7 @@ def figures(said: Dict[str, Any], work: Work) -> Dict[str, Any]:
         "in": said[rate] if work.sessions == 1 else 0.0,
         "out": said["tg"],
         "in_cpu": said.get(f"{prefix}_cpu_s_per_1k", 0.0),
-        "out_cpu": said.get("tg_cpu_s_per_1k", 1000 * said.get("tg_cpu_s", 0.0)),
+        "out_cpu": said.get("tg_cpu_s_per_1k", 0.0),
         "said": said,
     }
 

@@ -1,4 +1,5 @@
 """The Python package beside its C header: versions, layouts, exceptions."""
+
 import ctypes
 import os
 import subprocess

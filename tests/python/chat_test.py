@@ -1,4 +1,5 @@
 """Conversations, reasoning and grammars through the Python package."""
+
 import json
 import os
 import signal

@@ -1,4 +1,5 @@
 """Models and tokenizers through the Python package."""
+
 import pathlib
 import tempfile
 import threading

@@ -1,4 +1,5 @@
 """Sessions and schedulers through the Python package."""
+
 import array
 import gc
 import json
@@ -85,7 +86,9 @@ class Sessions(unittest.TestCase):
 
         self.assertEqual(draw(1), draw(1))
         self.assertNotEqual(draw(1), draw(2))
-        self.assertEqual([e.token for e in s.generate(PROMPT["ids"], 4, temperature=2.0, top_k=1)], PROMPT["greedy"][:4])
+        self.assertEqual(
+            [e.token for e in s.generate(PROMPT["ids"], 4, temperature=2.0, top_k=1)], PROMPT["greedy"][:4]
+        )
         biased = s.generate(PROMPT["ids"], 3, temperature=0, logit_bias={7: 1000.0})
         self.assertEqual([e.token for e in biased], [7, 7, 7])
 
@@ -93,7 +96,9 @@ class Sessions(unittest.TestCase):
         s = self.model.session()
         for speculation in ("off", "prompt_lookup", None):
             with self.subTest(speculation=speculation):
-                answer = s.generate(PROMPT["ids"], 32, temperature=0, ignore_eos=True, speculation=speculation, max_draft=3)
+                answer = s.generate(
+                    PROMPT["ids"], 32, temperature=0, ignore_eos=True, speculation=speculation, max_draft=3
+                )
                 self.assertEqual([e.token for e in answer], PROMPT["greedy"])
                 self.assertLessEqual(s.metrics["accepted_tokens"], s.metrics["drafted_tokens"])
         with self.assertRaises(kette.Unsupported):

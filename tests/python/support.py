@@ -2,6 +2,7 @@
 
 Environment: KETTE_LIBRARY, KETTE_GOLDEN_DIR, KETTE_SHARED_DIR (optional, its goldens/ too), KETTE_DEMO_MODEL (optional).
 """
+
 import json
 import os
 import pathlib
