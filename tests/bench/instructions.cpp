@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "nn/kv_type.h"
 #include "quant/format.h"
 #include "support/model.h"
 
@@ -82,11 +83,12 @@ void measure_vector(const VectorRow& row) {
   AlignedBuffer<float> out(rows * dim), scratch(KETTE_ATTEND_SCRATCH(dim, dim, rows));
   AttendArgs args{};
   args.q = query.data();
-  args.q_stride = args.key_stride = args.value_stride = args.out_stride = args.key_dim = args.value_dim = dim;
+  args.q_stride = args.out_stride = args.key_dim = args.value_dim = dim;
+  args.key_stride = args.value_stride = dim * sizeof(uint16_t);
   args.visible = visible.data();
   args.rows = rows;
   args.pages = pages.data();
-  args.kv_type = KvType::kF16;
+  nn::set_type(args, KvType::kF16);
   args.scale = 0.1f;
   args.out = out.data();
   args.scratch = scratch.data();

@@ -46,7 +46,8 @@ inline AlignedBuffer<float> random_floats(size_t n, unsigned seed = 1) {
   return v;
 }
 
-// Rows as a file would hold them, the first `some` again and again, for encoding takes long; of formats that are only read, bytes of which no scale is infinite.
+// Rows as a file would hold them, the first `some` again and again, for encoding takes long; of formats that are only
+// read, bytes of which no scale is infinite.
 inline AlignedBuffer<std::byte> random_weight(const Format& format, size_t rows, size_t k, size_t some) {
   const size_t row_bytes = format.row_bytes(k);
   AlignedBuffer<std::byte> v(rows * row_bytes);

@@ -6,8 +6,10 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "base/float_types.h"
 #include "bench/measure.h"
 #include "kernels/kernels.h"
+#include "nn/kv_type.h"
 
 namespace {
 
@@ -96,23 +98,61 @@ Line measure_panel(PanelMultiply& panel) {
   return line;
 }
 
-// Softmax attention of m rows over 1,024 positions of a cache in half floats.
-Line measure_attend(const VectorKernels& v) {
-  const size_t dim = 128, positions = 1024, m = 64;
-  const AlignedBuffer<float> q = random_floats(m * dim), kv = random_floats(positions * dim, 2);
-  AlignedBuffer<uint16_t> cache(kv.size());
-  v.to_f16(kv.data(), kv.size(), cache.data());
+// Filling panels of weights that come from memory.
+Line measure_unpack(const UnpackRow& row, const Format& format) {
+  const size_t row_bytes = format.row_bytes(kPanelDepth);
+  const size_t rows = kMemoryBytes / row_bytes / kPanelWidth * kPanelWidth;
+  const AlignedBuffer<std::byte> weight = random_weight(format, rows, kPanelDepth, kPanelWidth);
+  AlignedBuffer<float> panel(kPanelDepth * kPanelWidth);
+  UnpackArgs args{nullptr,      row_bytes,     kPanelWidth,       kPanelDepth,       kPanelDepth,
+                  panel.data(), format.decode, format.block_size, format.block_bytes};
+  const auto run = [&](size_t first) {
+    args.weight = reinterpret_cast<const uint8_t*>(weight.data() + first * row_bytes);
+    row.run(args);
+  };
+  Line line;
+  line.gb_s = static_cast<double>(rows * row_bytes) / seconds([&] {
+                for (size_t r = 0; r < rows; r += kPanelWidth) run(r);
+              }) *
+              1e-9;
+  run(0);
+  std::vector<double> expected(kPanelWidth * kPanelDepth);
+  std::vector<float> decoded(kPanelDepth);
+  for (size_t r = 0; r < kPanelWidth; ++r) {
+    format.decode(weight.data() + r * row_bytes, decoded.data(), kPanelDepth);
+    for (size_t i = 0; i < kPanelDepth; ++i) expected[r * kPanelDepth + i] = static_cast<double>(decoded[i]);
+  }
+  const auto* narrow = reinterpret_cast<const uint16_t*>(panel.data());
+  compare(
+      expected,
+      [&](size_t i) {
+        const size_t r = i / kPanelDepth, k = i % kPanelDepth;
+        return static_cast<double>(row.type == PanelType::kF32
+                                       ? panel[k * kPanelWidth + r]
+                                       : bf16_to_float(narrow[(k / 2 * kPanelWidth + r) * 2 + k % 2]));
+      },
+      line);
+  return line;
+}
+
+// Softmax attention of m rows over 1,024 positions of a cache.
+Line measure_attend(const VectorKernels& v, KvType type) {
+  const size_t dim = 128, positions = 1024, m = 64, row_bytes = nn::kv_row_bytes(type, dim);
+  const AlignedBuffer<float> q = random_floats(m * dim);
+  AlignedBuffer<float> kv = random_floats(positions * dim, 2);
+  AlignedBuffer<std::byte> cache(positions * row_bytes);
+  nn::kv_format(type).encode(kv.data(), cache.data(), kv.size());
   std::vector<const std::byte*> pages;
-  for (size_t t = 0; t < positions; t += KETTE_KV_PAGE)
-    pages.push_back(reinterpret_cast<const std::byte*>(cache.data() + t * dim));
+  for (size_t t = 0; t < positions; t += KETTE_KV_PAGE) pages.push_back(cache.data() + t * row_bytes);
   const std::vector<uint32_t> visible(m, static_cast<uint32_t>(positions));
   AlignedBuffer<float> out(m * dim), scratch(KETTE_ATTEND_SCRATCH(dim, dim, m));
   AttendArgs args{};
   args.q = q.data();
-  args.q_stride = args.key_stride = args.value_stride = args.key_dim = args.value_dim = args.out_stride = dim;
+  args.q_stride = args.key_dim = args.value_dim = args.out_stride = dim;
+  args.key_stride = args.value_stride = row_bytes;
   args.visible = visible.data();
   args.pages = pages.data();
-  args.kv_type = KvType::kF16;
+  nn::set_type(args, type);
   args.scale = 0.1f;
   args.out = out.data();
   args.scratch = scratch.data();
@@ -121,7 +161,7 @@ Line measure_attend(const VectorKernels& v) {
     return seconds([&] { v.attend(args); });
   };
   Line line;
-  line.gb_s = static_cast<double>(2 * positions * dim * sizeof(uint16_t)) / time(1) * 1e-9;
+  line.gb_s = static_cast<double>(2 * positions * row_bytes) / time(1) * 1e-9;
   line.gop_s = 4.0 * static_cast<double>(m * positions * dim) / time(m) * 1e-9;
   std::vector<double> expected(dim, 0), score(positions);
   double sum = 0;
@@ -188,7 +228,9 @@ void measure_vector(const VectorRow& row, const Report& report) {
   };
   narrowed("to_f16", v.to_f16, "f16");
   narrowed("to_bf16", v.to_bf16, "bf16");
-  of("attend", [&] { return measure_attend(v); });
+#define KETTE_KV_TYPE(type, format) of("attend " #format, [&] { return measure_attend(v, KvType::type); });
+#include "kernels/kv_types.inc"
+#undef KETTE_KV_TYPE
 }
 
 }  // namespace
@@ -220,6 +262,12 @@ int main(int argc, char** argv) {
     const Format* format = find_format(row.format == "any" ? "q5_k" : row.format);
     if (row.isa <= isa && format != nullptr)
       report("dot", row.isa_name, row.format, [&] { return measure_dot(row, *format, vector); });
+  }
+  for (const UnpackRow& row : unpack_rows()) {
+    const Format* format = find_format(row.format == "any" ? "q5_k" : row.format);
+    const std::string name = std::string(row.format) + (row.type == PanelType::kBf16 ? " bf16" : " f32");
+    if (row.isa <= isa && format != nullptr)
+      report("unpack", row.isa_name, name, [&] { return measure_unpack(row, *format); });
   }
   const auto panel = [&](const char* name, const char* least, auto make) {
     if (parse_isa(least).value_or(Isa::kAmx) > isa) return;
