@@ -33,13 +33,18 @@ AlignedBuffer<float> random_floats(size_t n) {
   return v;
 }
 
+AlignedBuffer<uint8_t> random_weight(size_t bytes) {
+  std::mt19937 random(2);
+  AlignedBuffer<uint8_t> v(bytes);
+  for (uint8_t& b : v.span()) b = static_cast<uint8_t>(random() & 0x3fu);  // no scale is infinite
+  return v;
+}
+
 // 32 rows of 1,024 weights times m activations.
 void measure_dot(const DotRow& row, const VectorKernels& vector, size_t m) {
   const Format& format = *find_format(row.format == "any" ? "q5_k" : row.format);
   const size_t k = 1024, rows = 32, row_bytes = format.row_bytes(k);
-  std::mt19937 random(2);
-  AlignedBuffer<uint8_t> weight(rows * row_bytes);
-  for (uint8_t& b : weight.span()) b = static_cast<uint8_t>(random() & 0x3fu);  // no scale is infinite
+  const AlignedBuffer<uint8_t> weight = random_weight(rows * row_bytes);
   const AlignedBuffer<float> x = random_floats(m * k);
   AlignedBuffer<int8_t> q(m * k);
   AlignedBuffer<float> scale(m * k / 32), sum16(m * k / 16), y(m * rows);
@@ -52,6 +57,17 @@ void measure_dot(const DotRow& row, const VectorKernels& vector, size_t m) {
                      format.block_size, format.block_bytes};
   measure("dot " + std::string(row.isa_name) + " " + std::string(row.format) + " m=" + std::to_string(m),
           [&] { row.run(args); });
+}
+
+// 32 rows of 1,024 weights into a panel.
+void measure_unpack(const UnpackRow& row) {
+  const Format& format = *find_format(row.format == "any" ? "q5_k" : row.format);
+  const size_t row_bytes = format.row_bytes(kPanelDepth);
+  const AlignedBuffer<uint8_t> weight = random_weight(32 * row_bytes);
+  AlignedBuffer<float> panel(kPanelDepth * kPanelWidth);
+  const UnpackArgs args{weight.data(),     row_bytes,         32, kPanelDepth, kPanelDepth, panel.data(), format.decode,
+                        format.block_size, format.block_bytes};
+  measure("unpack " + std::string(row.isa_name) + " " + std::string(row.format), [&] { row.run(args); });
 }
 
 void measure_vector(const VectorRow& row) {
@@ -126,6 +142,8 @@ int main() {
     measure_dot(row, ref, 1);
     measure_dot(row, ref, row.many ? 32 : 4);
   }
+  for (const UnpackRow& row : unpack_rows())
+    if (row.isa <= Isa::kAvx2 && row.type == PanelType::kF32) measure_unpack(row);
   for (const VectorRow& row : vector_rows())
     if (row.isa <= Isa::kAvx2) measure_vector(row);
   measure_step(Isa::kRef);
