@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iostream>
 #include <kette/kette.hpp>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,12 +21,20 @@
 namespace {
 
 struct Options {
-  std::string model, isa;
+  std::string model, isa, mode = "fast", kv = "default";
   std::uint32_t context = 0, prompt = 512, decode = 64, reps = 3, sessions = 0;
   int threads = 0;
   double price = 0;  // dollars an hour
-  bool exact = false, json = false, profile = false;
+  bool json = false, profile = false;
 };
+
+const std::map<std::string, std::uint32_t> kModes = {
+    {"fast", 0}, {"deterministic", KETTE_MODEL_DETERMINISTIC}, {"exact", KETTE_MODEL_EXACT}};
+const std::map<std::string, std::int32_t> kKvTypes = {{"default", KETTE_KV_DEFAULT},
+                                                      {"f32", KETTE_KV_F32},
+                                                      {"f16", KETTE_KV_F16},
+                                                      {"bf16", KETTE_KV_BF16},
+                                                      {"q8_0", KETTE_KV_Q8_0}};
 
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -90,6 +99,10 @@ std::string member(const std::string& json, const std::string& key) {
   return begin == std::string::npos ? "" : json.substr(begin + 1, json.find('"', begin + 1) - begin - 1);
 }
 
+kette::session_options session_options(const Options& o) {
+  return kette::session_options{}.set_max_context(o.context + o.prompt + o.decode + 8).set_kv_type(kKvTypes.at(o.kv));
+}
+
 std::vector<kette::token> fixed_tokens(const kette::model& model, std::uint64_t n, std::uint64_t first,
                                        std::uint64_t step) {
   std::vector<kette::token> list(n);
@@ -103,7 +116,7 @@ Times decode_together(const kette::model& model, const Options& o) {
   kette::scheduler scheduler(model, o.sessions);
   std::vector<kette::session> sessions;
   for (std::uint32_t i = 0; i < o.sessions; ++i) {
-    sessions.emplace_back(model, kette::session_options{}.set_max_context(o.prompt + o.decode + 8));
+    sessions.emplace_back(model, session_options(o));
     scheduler.add(sessions.back()).value();
   }
   kette::generate_options prompt_only, answer;
@@ -164,10 +177,9 @@ int run(const Options& o) {
   const auto runtime =
       kette::runtime::create(kette::runtime_options{}.set_threads(o.threads).set_max_isa(o.isa)).value();
   const Clock::time_point opening = Clock::now();
-  const auto model =
-      kette::model::open(runtime, o.model, kette::load_options{}.set_flags(o.exact ? KETTE_MODEL_EXACT : 0)).value();
+  const auto model = kette::model::open(runtime, o.model, kette::load_options{}.set_flags(kModes.at(o.mode))).value();
   const double load_s = seconds_since(opening);
-  kette::session session(model, kette::session_options{}.set_max_context(o.context + o.prompt + o.decode + 8));
+  kette::session session(model, session_options(o));
 
   const auto before = fixed_tokens(model, o.context, 1, 6101), prompt = fixed_tokens(model, o.prompt, 1, 7919);
   const auto answer = fixed_tokens(model, o.decode, 1, 104729);
@@ -208,8 +220,8 @@ int run(const Options& o) {
   std::printf("{\"engine\": \"kette\", \"model\": %s, \"prompt\": %u, \"decode\": %u, \"sessions\": %u, ",
               quoted(o.model).c_str(), o.prompt, o.decode, o.sessions);
   std::printf("\"threads\": %d, \"reps\": %u, ", o.threads, o.reps);
-  std::printf("\"isa\": \"%s\", \"exact\": %s, \"pp\": %.2f, \"tg\": %.2f, ", member(cpu, "isa").c_str(),
-              o.exact ? "true" : "false", prefill.rate(), decode.rate());
+  std::printf("\"isa\": \"%s\", \"mode\": \"%s\", \"kv\": \"%s\", \"pp\": %.2f, \"tg\": %.2f, ",
+              member(cpu, "isa").c_str(), o.mode.c_str(), o.kv.c_str(), prefill.rate(), decode.rate());
   std::printf("\"pp_cpu_s_per_1k\": %.4f, \"tg_cpu_s_per_1k\": %.4f, ", prefill.cpu_seconds(), decode.cpu_seconds());
   if (o.context > 0)
     std::printf("\"context\": %u, \"context_tps\": %.2f, \"context_cpu_s_per_1k\": %.4f, ", o.context, context.rate(),
@@ -244,7 +256,12 @@ int main(int argc, char** argv) {
   app.add_option("--isa", o.isa, "at most this instruction set: ref, avx2, avx512, avx512_bf16, amx");
   app.add_option("--price", o.price, "dollars an hour of this machine: tells what a million tokens cost")
       ->check(CLI::PositiveNumber);
-  app.add_flag("--exact", o.exact, "float32 activations");
+  app.add_option("--mode", o.mode, "fast, deterministic, or exact: float32 activations")
+      ->capture_default_str()
+      ->check(CLI::IsMember(kModes));
+  app.add_option("--kv", o.kv, "type of the cached keys and values")
+      ->capture_default_str()
+      ->check(CLI::IsMember(kKvTypes));
   app.add_flag("--json", o.json, "one JSON object instead of a sentence");
   app.add_flag("--profile", o.profile, "instead of rates, where the time of a prefill and of decode steps goes")
       ->excludes("--sessions");
