@@ -201,6 +201,55 @@ TEST_CASE("latent attention gives the same bits for any threads, and any cut of 
   }
 }
 
+TEST_CASE("the absorbed form takes several sequences at once, cut wherever its stretches end") {
+  const Sizes s{32, 300, 0, 34, 10, 6, 8, true};  // so many heads that a stretch has few rows
+  RandomMla m(s, Mode::kDeterministic);
+  const size_t half = s.rope / 2;
+  struct Part {
+    size_t before, n;  // tokens
+    Floats normed, x, expected;
+    KvCache kv;
+  };
+  std::vector<Part> parts;
+  for (const auto& [before, n] : {std::pair<size_t, size_t>{0, 9}, {7, 11}, {300, 1}, {250, 30}, {3, 1}}) {
+    KvCache kv = test::value(KvCache::make({2, 1, s.latent + s.rope, 0}, KvType::kF32, before + n));
+    parts.push_back({before, n, m.random(before + n, s.hidden) * 4, m.random(before + n, s.hidden), {}, std::move(kv)});
+    Part& p = parts.back();
+    p.expected = run(m, MlaForm::kAbsorbed, Mode::kDeterministic, 1, 512, p.normed, p.x);
+  }
+  const auto pool = test::value(make_thread_pool({3, 20}));
+  Scratch scratch(kernels_here(), pool->width());
+  // All that comes before, then what is new.
+  for (const bool last : {false, true}) {
+    std::vector<Sequence> sequences;
+    Floats in(0, s.hidden), out(0, s.hidden);
+    std::vector<float> cos, sin;
+    for (Part& p : parts) {
+      const size_t from = last ? p.before : 0, n = last ? p.n : p.before, row = static_cast<size_t>(in.rows());
+      if (n == 0) continue;
+      p.kv.prepare(from, from + n, from);
+      sequences.push_back({&p.kv, row, n, from});
+      in.conservativeResize(in.rows() + static_cast<Eigen::Index>(n), Eigen::NoChange);
+      out.conservativeResize(in.rows(), Eigen::NoChange);
+      in.bottomRows(n) = p.normed.middleRows(from, n);
+      out.bottomRows(n) = p.x.middleRows(from, n);
+      for (size_t i = 0; i < n * half; ++i) {
+        cos.push_back(std::cos(angle(from + i / half, i % half)));
+        sin.push_back(std::sin(angle(from + i / half, i % half)));
+      }
+    }
+    const Batch batch{{}, sequences, cos.data(), sin.data()};
+    const auto all = static_cast<size_t>(in.rows());
+    Step step(*pool, kernels_here(), Mode::kDeterministic, scratch);
+    m.attention.add(step, {in.data(), all, s.hidden, s.hidden}, batch, 1, {out.data(), all, s.hidden, s.hidden});
+    test::ok(step.status());
+    for (size_t i = 0; last && i < parts.size(); ++i) {
+      CAPTURE(i);
+      CHECK(out.middleRows(sequences[i].first_row, parts[i].n) == parts[i].expected.bottomRows(parts[i].n));
+    }
+  }
+}
+
 TEST_CASE("latent attention that stops after every piece of work and goes on comes to the same bits") {
   const Sizes& s = kSizes[1];
   RandomMla m(s, Mode::kFast);
