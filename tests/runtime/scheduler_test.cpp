@@ -314,6 +314,37 @@ TEST_CASE("a long prompt does not hold up the others, and each gets its turn") {
   }
 }
 
+TEST_CASE("a step whose budget is over does not choose every session's token first") {
+  const auto loaded = open(llama_path(), nn::Mode::kDeterministic);
+  constexpr size_t kSessions = 8;
+  Question q{some_ids(*loaded, 9), greedy(40)};
+  q.options.logprobs = true;  // of 288 tokens each time: longer than the budget
+  Group apart(loaded, 1), group(loaded, kSessions);
+  apart.told[0] = alone(*apart.sessions[0], q);
+  const auto scheduler = make_scheduler(loaded);
+  for (auto& s : group.sessions) {
+    ok(scheduler->add(*s));
+    ok(s->begin(q.prompt, q.options));
+  }
+  size_t most = 0;
+  for (bool done = false; !done;) {
+    done = value(scheduler->step(1));
+    size_t told = 0;
+    for (size_t i = 0; i < kSessions; ++i) told += group.sessions[i]->has_event() ? 1 : 0;
+    most = std::max(most, told);
+    // Who leaves before its token is chosen leaves the others to evaluate theirs again.
+    if (told == 1 && group.told[0].tokens.size() == 20) {
+      ok(scheduler->remove(*group.sessions[5]));
+      ok(scheduler->add(*group.sessions[5]));
+      CHECK(value(group.sessions[6]->fork())->length() == group.sessions[6]->length());
+    }
+    group.hear_all();
+  }
+  CHECK(most >= 1);
+  CHECK(most < kSessions);
+  for (const Told& told : group.told) CHECK(told.tokens == apart.told[0].tokens);
+}
+
 TEST_CASE("guesses are made by who is alone, and not among others") {
   const auto loaded = open(module_path(), nn::Mode::kDeterministic);
   const auto one = open_session(loaded, 256), other = open_session(loaded, 256);
