@@ -193,6 +193,10 @@ Result<bool> Session::step(uint32_t budget_us) {
 Result<bool> Session::work(std::optional<Clock::time_point> deadline) {
   const nn::Phase phase(forward_.measuring(), "session");
   while (work_) {
+    if (cancelled(cancel_flag())) {  // also where there is no memory to go on with
+      cancel();
+      return true;
+    }
     const Clock::time_point start = Clock::now();
     const bool ahead = work_->looking_ahead;
     auto done = ahead ? look_ahead(deadline) : evaluate_pending(deadline);
