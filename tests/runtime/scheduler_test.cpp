@@ -345,6 +345,45 @@ TEST_CASE("a step whose budget is over does not choose every session's token fir
   for (const Told& told : group.told) CHECK(told.tokens == apart.told[0].tokens);
 }
 
+TEST_CASE("a session that is measured takes part in passes as ever") {
+  const auto loaded = open(llama_path(), nn::Mode::kDeterministic);
+  const auto all = questions(*loaded, 3);
+  Group apart(loaded, all.size()), group(loaded, all.size());
+  for (size_t i = 0; i < all.size(); ++i) apart.told[i] = alone(*apart.sessions[i], all[i]);
+  const auto scheduler = make_scheduler(loaded);
+  for (auto& s : group.sessions) ok(scheduler->add(*s));
+  group.begin(all);
+  for (bool on = true, done = false; !done; on = !on) {
+    group.sessions[1]->set_profile(on);
+    done = value(scheduler->step(20));
+    group.hear_all();
+  }
+  for (size_t i = 0; i < all.size(); ++i) CHECK(same(group.told[i], apart.told[i]));
+  CHECK(value(group.sessions[1]->profile()).find("phases") != std::string::npos);
+  CHECK(group.sessions[0]->profile().status().code() == Code::kMisuse);
+}
+
+TEST_CASE("sessions whose caches are of different types share passes") {
+  for (const std::string& path : {llama_path(), latent_path()}) {
+    CAPTURE(path);
+    const auto loaded = open(path, nn::Mode::kDeterministic);
+    const auto all = questions(*loaded, 8);
+    Group apart(loaded, 0), group(loaded, 0);
+    const auto scheduler = make_scheduler(loaded);
+    for (size_t i = 0; i < all.size(); ++i) {
+      for (Group* g : {&apart, &group}) {
+        g->sessions.push_back(value(Session::make(loaded, 256, nn::kv_type_of(static_cast<int64_t>(i % 4)))));
+        g->told.emplace_back();
+      }
+      apart.told[i] = alone(*apart.sessions[i], all[i]);
+      ok(scheduler->add(*group.sessions[i]));
+    }
+    group.begin(all);
+    group.finish(*scheduler, 100);
+    for (size_t i = 0; i < all.size(); ++i) CHECK(same(group.told[i], apart.told[i]));
+  }
+}
+
 TEST_CASE("guesses are made by who is alone, and not among others") {
   const auto loaded = open(module_path(), nn::Mode::kDeterministic);
   const auto one = open_session(loaded, 256), other = open_session(loaded, 256);
