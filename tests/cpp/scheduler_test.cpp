@@ -74,6 +74,13 @@ TEST_CASE("streams and whole answers advance the others, whose events wait") {
   for (event e; b.poll(e);)
     if (e.token() >= 0) of_b.push_back(e.token());
   CHECK(of_b == first(8));
+  // Steps of the scheduler are none of its own.
+  a.generate(kPrompt).options(greedy(12)).start().value();
+  b.generate(kPrompt).options(greedy(2)).start().value();
+  while (!b.step(std::chrono::microseconds(0)).value()) {
+  }
+  CHECK(b.metrics().value().steps == 0);
+  a.stop();
 
   // A stream left early, with the caller's flag and without, ends its answer and nobody else's.
   const auto own = kette::cancel();

@@ -81,7 +81,7 @@ struct session_state {
     const kette_status s = scheduler != nullptr ? kette_scheduler_step(scheduler->handle.get(), budget_us, &e)
                                                 : kette_session_step(raw(), budget_us, &e);
     // In a scheduler a session is not stepped, unless there is nothing to do.
-    if (s >= 0) return s == KETTE_DONE || (scheduler != nullptr && kette_session_step(raw(), 1, nullptr) == KETTE_DONE);
+    if (s >= 0) return s == KETTE_DONE || (scheduler != nullptr && kette_session_step(raw(), 0, nullptr) == KETTE_DONE);
     status = take_error(s, e);
     abandon(false);  // for want of memory it has not ended
     return status.error();
