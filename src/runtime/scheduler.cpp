@@ -126,21 +126,24 @@ void Scheduler::begin_pass(std::span<Session* const> waiting, bool budget) {
     most = (*first)->most_rows(budget);
     if (std::ranges::any_of(waiting, has_few)) most = std::min(most, kPromptRows);
   }
+  // Of short prompts too, with a budget, no more rows than stay within the quantum; max_batch next tokens always fit.
+  const size_t room = few && budget ? std::max((*first)->most_rows(budget), max_batch_) : Forward::kMaxRows;
   const size_t vocab_size = loaded_->model()->shape().vocab_size;
-  size_t logits = 0;
+  size_t rows = 0, logits = 0;
   std::vector<Part> parts;
   std::vector<Forward::Input> inputs;
   parts.reserve(waiting.size());
   inputs.reserve(waiting.size());
   for (Session* s : waiting) {
     if (parts.size() == (few ? max_batch_ : 1)) break;
-    if (has_few(s) != few || s->adapter_key() != key) continue;
+    if (has_few(s) != few || s->adapter_key() != key || (few && rows + s->rows_left() > room)) continue;
     try {
       const Forward::Input in = s->next_rows(most);
       in.kv->prepare(in.position, in.position + in.tokens.size(), in.position);
       inputs.push_back(in);
       parts.push_back({s, in.tokens.size(), logits, in.rows > 0});
       logits += in.rows * vocab_size;
+      rows += in.tokens.size();
     } catch (const std::bad_alloc&) {
       s->fail(no_memory());
     }

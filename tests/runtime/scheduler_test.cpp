@@ -384,6 +384,33 @@ TEST_CASE("sessions whose caches are of different types share passes") {
   }
 }
 
+TEST_CASE("with a budget a pass takes no more rows of short prompts than stay within the quantum") {
+  RuntimeOptions options;
+  options.pool.n_threads = 1;
+  options.max_isa = test_isa();
+  options.quantum_us = 1;
+  OpenOptions open;
+  open.mode = nn::Mode::kDeterministic;
+  const auto loaded = value(LoadedModel::open(
+      value(make_runtime(std::move(options))), [](const std::string& p) { return open_path(p, Access::kMap); },
+      llama_path(), open));
+  for (const uint32_t budget : {1u, 0u}) {
+    CAPTURE(budget);
+    Group group(loaded, Scheduler::kMostBatch);
+    const auto scheduler = make_scheduler(loaded, Scheduler::kMostBatch);
+    for (auto& s : group.sessions) {
+      ok(scheduler->add(*s));
+      ok(s->begin(some_ids(*loaded, nn::kFewRows), greedy(3)));
+    }
+    static_cast<void>(value(scheduler->step(budget)));
+    const auto taken = std::ranges::count_if(group.sessions, [](const auto& s) { return s->kv_bytes() > 0; });
+    CHECK(taken == (budget > 0 ? Scheduler::kMostBatch / nn::kFewRows : Scheduler::kMostBatch));
+    group.hear_all();
+    group.finish(*scheduler, budget);
+    for (const Told& told : group.told) CHECK(told.tokens == group.told[0].tokens);
+  }
+}
+
 TEST_CASE("guesses are made by who is alone, and not among others") {
   const auto loaded = open(module_path(), nn::Mode::kDeterministic);
   const auto one = open_session(loaded, 256), other = open_session(loaded, 256);
