@@ -137,12 +137,12 @@ Matrix plain(const RandomMla& m, const Floats& normed, const Floats& x) {
 
 // The same by MlaAttention, in stretches of `chunk` tokens.
 Floats run(const RandomMla& m, MlaForm form, Mode mode, uint32_t n_threads, size_t chunk, const Floats& normed,
-           Floats x) {
+           Floats x, KvType type = KvType::kF32) {
   MlaAttention attention = m.attention;
   attention.form = form;
   const size_t n = static_cast<size_t>(x.rows()), half = m.sizes.rope / 2;
   const auto pool = test::value(make_thread_pool({n_threads, 20}));
-  KvCache kv = test::value(KvCache::make({2, 1, m.sizes.latent + m.sizes.rope, 0}, KvType::kF32, n + 3));
+  KvCache kv = test::value(KvCache::make({2, 1, m.sizes.latent + m.sizes.rope, 0}, type, n + 3));
   kv.prepare(0, n, 0);
   Scratch scratch(kernels_here(), pool->width());
   Floats in = normed;
@@ -183,6 +183,20 @@ TEST_CASE("both forms of latent attention are the attention of every head's own 
     RandomMla fast(s, Mode::kFast);
     CHECK(largest_difference(run(fast, MlaForm::kChosen, Mode::kFast, 2, 300, normed, x), expected) < 2e-2);
   }
+}
+
+TEST_CASE("both forms read the same numbers out of a cache of any type") {
+  for (const Sizes& s : kSizes)
+    for (const KvType type : {KvType::kF16, KvType::kBf16, KvType::kQ8_0}) {
+      CAPTURE(static_cast<int>(type));
+      RandomMla m(s, Mode::kExact);
+      const size_t n = 600;
+      const Floats normed = m.random(n, s.hidden) * 4, x = m.random(n, s.hidden);
+      const Floats absorbed = run(m, MlaForm::kAbsorbed, Mode::kExact, 2, 600, normed, x, type);
+      const Floats expanded = run(m, MlaForm::kExpanded, Mode::kExact, 2, 600, normed, x, type);
+      CHECK(largest_difference(expanded, absorbed.cast<double>()) < 3e-5);
+      CHECK(largest_difference(expanded, plain(m, normed, x)) > 1e-4);  // they are rounded
+    }
 }
 
 TEST_CASE("latent attention gives the same bits for any threads, and any cut of a prompt where it promises that") {
