@@ -238,6 +238,7 @@ kette_status kette_session_poll(kette_session* session, kette_event* event, kett
 kette_status kette_session_run(kette_session* session, kette_on_event on_event, void* user, kette_error** err) {
   using namespace kette::capi;
   return guard_session(session, err, [&](kette::Session& s) -> Result<kette_status> {
+    if (s.generating() && s.scheduler() != nullptr) return s.step(0).status();  // refused, before an event is taken
     for (;;) {
       kette_event event{};
       const kette_status status = next_event(session, event);

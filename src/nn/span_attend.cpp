@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kMostRows = 48;  // of a task: whole tiles of the kernels, and its sums fit in L2
 constexpr size_t kLeastRows = 8;
-constexpr size_t kMostPartialBytes = size_t{64} << 20;  // kept when the spans of a row go to different tasks
+constexpr size_t kMostPartialBytes = size_t{64} << 20;  // kept in all when the spans of a row go to different tasks
 
 static_assert(kSpan % KETTE_KV_PAGE == 0);
 
@@ -54,7 +54,7 @@ Cut cut(Step& step, const SpanAttend& a, size_t sequences) {
   const size_t whole = c.heads * ((c.rows + kLeastRows - 1) / kLeastRows);
   const bool even = c.rows <= kLeastRows && whole % step.executor.width() == 0;
   const size_t partial_bytes = c.spans * c.heads * c.rows * (a.value_dim + 2) * sizeof(float);
-  c.share = c.spans > 1 && whole < wanted && !even && partial_bytes <= kMostPartialBytes;
+  c.share = c.spans > 1 && whole < wanted && !even && partial_bytes <= kMostPartialBytes / sequences;
   const size_t pieces = c.heads * c.rows * (c.share ? c.spans : 1);
   c.block = std::clamp((pieces / wanted + kLeastRows - 1) / kLeastRows * kLeastRows, kLeastRows, kMostRows);
   c.blocks = (c.rows + c.block - 1) / c.block;

@@ -57,7 +57,11 @@ void Scheduler::forget(Session& session) {
 
 // The session is about to change what the pass under way reads: the others' rows begin again, in another pass.
 void Scheduler::leave_pass(const Session& session) {
-  if (std::ranges::find(pass_, &session, &Part::session) != pass_.end()) drop_pass();
+  const auto part = std::ranges::find(pass_, &session, &Part::session);
+  if (part == pass_.end()) return;
+  if (!evaluated_) return drop_pass();
+  part->session->work_->shares_pass = false;
+  pass_.erase(part);
 }
 
 void Scheduler::drop_pass() {
@@ -85,7 +89,8 @@ Result<bool> Scheduler::step(uint32_t budget_us) {
       }
       begin_pass(waiting, deadline.has_value());
     }
-    if (!pass_.empty()) advance_pass(deadline);
+    if (!pass_.empty() && !evaluated_) advance_pass(deadline);
+    if (!pass_.empty() && evaluated_) tell_pass(deadline);
   } while (deadline ? Clock::now() < *deadline : !has_event());
   return !generating();
 }
@@ -121,28 +126,34 @@ void Scheduler::begin_pass(std::span<Session* const> waiting, bool budget) {
     most = (*first)->most_rows(budget);
     if (std::ranges::any_of(waiting, has_few)) most = std::min(most, kPromptRows);
   }
+  // Of short prompts too, with a budget, no more rows than stay within the quantum; max_batch next tokens always fit.
+  const size_t room = few && budget ? std::max((*first)->most_rows(budget), max_batch_) : Forward::kMaxRows;
+  const size_t vocab_size = loaded_->model()->shape().vocab_size;
+  size_t rows = 0, logits = 0;
   std::vector<Part> parts;
   std::vector<Forward::Input> inputs;
   parts.reserve(waiting.size());
   inputs.reserve(waiting.size());
   for (Session* s : waiting) {
     if (parts.size() == (few ? max_batch_ : 1)) break;
-    if (has_few(s) != few || s->adapter_key() != key) continue;
+    if (has_few(s) != few || s->adapter_key() != key || (few && rows + s->rows_left() > room)) continue;
     try {
       const Forward::Input in = s->next_rows(most);
       in.kv->prepare(in.position, in.position + in.tokens.size(), in.position);
       inputs.push_back(in);
-      parts.push_back({s, in.tokens.size(), in.rows > 0});
+      parts.push_back({s, in.tokens.size(), logits, in.rows > 0});
+      logits += in.rows * vocab_size;
+      rows += in.tokens.size();
     } catch (const std::bad_alloc&) {
       s->fail(no_memory());
     }
   }
   if (parts.empty()) return;
-  const size_t logits = parts.size() * loaded_->model()->shape().vocab_size;
   if (logits_.size() < logits) logits_ = AlignedBuffer<float>(logits, loaded_->runtime().allocator.get());
   forward_.set_adapters(parts[0].session->adapters_.in_pass());
   forward_.begin(inputs, logits_.data());
   pass_ = std::move(parts);
+  evaluated_ = false;
   few_rows_ = few;
   time_ = {};
   for (const Part& part : pass_) part.session->work_->shares_pass = true;
@@ -157,23 +168,30 @@ void Scheduler::advance_pass(std::optional<Clock::time_point> deadline) {
   const Clock::time_point start = Clock::now();
   const auto done = forward_.run(deadline, flag);
   time_ += Clock::now() - start;
-  if (done.ok() && !*done) return;
+  if (!done.ok()) return break_pass(done.status());
+  evaluated_ = *done;
+}
+
+void Scheduler::break_pass(const Status& status) {
   const std::vector<Part> parts = std::exchange(pass_, {});
   for (const Part& part : parts) part.session->work_->shares_pass = false;
+  if (status.code() == Code::kCancelled) return;  // that is told by end_cancelled()
+  for (const Part& part : parts) part.session->fail(status);
+}
+
+// Tokens are chosen for one session after another: with many of them that takes its time too.
+void Scheduler::tell_pass(std::optional<Clock::time_point> deadline) {
   const size_t vocab_size = loaded_->model()->shape().vocab_size;
-  size_t row = 0;
-  for (const auto& [session, rows, last] : parts) {
-    const std::span<float> logits = logits_.span().subspan(row * vocab_size, last ? vocab_size : 0);
-    row += last ? 1 : 0;
+  do {
+    const Part part = pass_.front();
+    pass_.erase(pass_.begin());
+    part.session->work_->shares_pass = false;
     try {
-      if (done.ok())
-        session->passed(rows, logits, time_);
-      else if (done.status().code() != Code::kCancelled)  // that is told by end_cancelled()
-        session->fail(done.status());
+      part.session->passed(part.rows, logits_.span().subspan(part.logits, part.last ? vocab_size : 0), time_);
     } catch (const std::bad_alloc&) {
-      session->fail(no_memory());
+      part.session->fail(no_memory());
     }
-  }
+  } while (!pass_.empty() && !(deadline && Clock::now() >= *deadline));
 }
 
 }  // namespace kette

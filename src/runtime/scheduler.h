@@ -36,7 +36,8 @@ class Scheduler {
   struct Part {
     Session* session;
     size_t rows;
-    bool last;  // of what was pending: its logits are wanted
+    size_t logits;  // before its own in logits_
+    bool last;      // of what was pending: its logits are wanted
   };
 
   Scheduler(std::shared_ptr<const LoadedModel> loaded, uint32_t max_batch);
@@ -48,13 +49,16 @@ class Scheduler {
   void advance_alone(Session& session, std::optional<Clock::time_point> deadline);
   void begin_pass(std::span<Session* const> waiting, bool budget);
   void advance_pass(std::optional<Clock::time_point> deadline);
+  void break_pass(const Status& status);
+  void tell_pass(std::optional<Clock::time_point> deadline);
 
   std::shared_ptr<const LoadedModel> loaded_;
   size_t max_batch_;
   Forward forward_;
   AlignedBuffer<float> logits_;     // [sessions][vocab_size]
   std::vector<Session*> sessions_;  // those whose rows were in a pass longest ago first
-  std::vector<Part> pass_;          // under way; empty: none
+  std::vector<Part> pass_;          // under way, those not told yet what it brought; empty: none
+  bool evaluated_ = false;          // it is done but for that
   bool few_rows_ = false;           // in the pass begun last: next tokens, not a prompt's stretch
   Clock::duration time_{};          // that the pass under way has taken
 };

@@ -193,6 +193,10 @@ Result<bool> Session::step(uint32_t budget_us) {
 Result<bool> Session::work(std::optional<Clock::time_point> deadline) {
   const nn::Phase phase(forward_.measuring(), "session");
   while (work_) {
+    if (cancelled(cancel_flag())) {  // also where there is no memory to go on with
+      cancel();
+      return true;
+    }
     const Clock::time_point start = Clock::now();
     const bool ahead = work_->looking_ahead;
     auto done = ahead ? look_ahead(deadline) : evaluate_pending(deadline);
@@ -219,17 +223,16 @@ void Session::count_time(Clock::duration time) {
 
 // All that was pending is evaluated: go on from the logits of the last, and of the token before each guess.
 Status Session::pending_done(std::span<float> logits) {
-  if (work_->answer.options().prompt_only) {
-    finish(Finish::kLength);
-    return {};
-  }
-  struct EndUnlessChosen {  // an error or exception would leave the sampler ahead of the tokens
+  struct EndUnlessChosen {  // an error or exception would leave the sampler ahead of the tokens, or nothing pending
     Session* session;
     ~EndUnlessChosen() {
       if (session != nullptr) session->end_work();
     }
   } unless_chosen{this};
-  KETTE_TRY(choose(logits));
+  if (work_->answer.options().prompt_only)
+    finish(Finish::kLength);
+  else
+    KETTE_TRY(choose(logits));
   unless_chosen.session = nullptr;
   return {};
 }

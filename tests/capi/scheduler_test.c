@@ -1,5 +1,6 @@
 /* Group 11: many sessions as one batch; whose events are whose, who owns what, what is refused. */
 #include <pthread.h>
+#include <stddef.h>
 
 #include "check.h"
 
@@ -137,6 +138,41 @@ static void test_refused(void) {
   kette_model_unref(second);
 }
 
+static int32_t count(void* user, const kette_event* event) {
+  (void)event;
+  ++*(int*)user;
+  return 0;
+}
+
+/* What is refused takes no events; who knows a smaller kette_event gets as much of it. */
+static void test_events_stay(void) {
+  kette_scheduler* scheduler = new_scheduler(4);
+  kette_session* session = new_session(model);
+  struct {
+    kette_event event;
+    unsigned char behind[8];
+  } given;
+  const uint32_t small = offsetof(kette_event, session);
+  int calls = 0;
+  size_t i;
+  CHECK_INT(kette_scheduler_add(scheduler, session, NULL), KETTE_OK);
+  CHECK_INT(begin_greedy(session, 4, NULL, NULL), KETTE_OK);
+  CHECK_INT(kette_scheduler_step(scheduler, 0, NULL), KETTE_MORE);
+  CHECK_INT(kette_session_run(session, count, &calls, NULL), KETTE_E_MISUSE);
+  CHECK_INT(calls, 0);
+  memset(&given, 0xa5, sizeof given);
+  given.event.struct_size = small;
+  CHECK_INT(kette_scheduler_poll(scheduler, &given.event, NULL), KETTE_OK);
+  CHECK_INT(given.event.struct_size, small);
+  CHECK_INT(given.event.index, 1);
+  for (i = small; i < sizeof given; ++i) CHECK_INT(((unsigned char*)&given)[i], 0xa5);
+  CHECK_INT(kette_scheduler_remove(scheduler, session, NULL), KETTE_OK);
+  CHECK_INT(kette_session_run(session, count, &calls, NULL), KETTE_OK);
+  CHECK_INT(calls, 4); /* three tokens and the end */
+  kette_session_free(session);
+  kette_scheduler_free(scheduler);
+}
+
 /* A call on a session, from another thread, while its scheduler is in a step. */
 struct meddler {
   kette_session* session;
@@ -239,6 +275,7 @@ int main(void) {
   test_batch();
   test_leaving();
   test_refused();
+  test_events_stay();
   test_busy();
   test_failed();
   kette_model_unref(model);

@@ -1,6 +1,7 @@
 // Schedulers: sessions that work as ever, and bring each other on.
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <map>
 #include <optional>
 
@@ -73,6 +74,13 @@ TEST_CASE("streams and whole answers advance the others, whose events wait") {
   for (event e; b.poll(e);)
     if (e.token() >= 0) of_b.push_back(e.token());
   CHECK(of_b == first(8));
+  // Steps of the scheduler are none of its own.
+  a.generate(kPrompt).options(greedy(12)).start().value();
+  b.generate(kPrompt).options(greedy(2)).start().value();
+  while (!b.step(std::chrono::microseconds(0)).value()) {
+  }
+  CHECK(b.metrics().value().steps == 0);
+  a.stop();
 
   // A stream left early, with the caller's flag and without, ends its answer and nobody else's.
   const auto own = kette::cancel();
@@ -94,6 +102,38 @@ TEST_CASE("streams and whole answers advance the others, whose events wait") {
     CHECK(of_b == first(6));
   }
   CHECK(both.add(a).error().code() == kette::errc::misuse);
+}
+
+TEST_CASE("where there is no memory an answer ends, and the next one can begin") {
+  static bool refuse;
+  refuse = false;
+  auto host = kette::detail::sized<kette_allocator>();
+  host.alloc = [](void*, std::size_t n, std::size_t align, std::uint32_t tag) -> void* {
+    return refuse && tag == KETTE_MEMORY_SCRATCH ? nullptr : std::aligned_alloc(align, (n + align - 1) / align * align);
+  };
+  host.free_ = [](void*, void* p, std::size_t, std::size_t, std::uint32_t) { std::free(p); };
+  const auto rt = kette::runtime::create(kette::runtime_options{}.set_threads(1).set_allocator(&host)).value();
+  const auto m = kette::model::open(rt, tiny_path(), kette::load_options{}.set_flags(KETTE_MODEL_EXACT)).value();
+  for (const bool alone : {true, false}) {
+    CAPTURE(alone);
+    session a(m), b(m);
+    scheduler both(m);
+    if (!alone) {
+      both.add(a).value();
+      both.add(b).value();
+      b.generate(kPrompt).options(greedy(4)).start().value();
+    }
+    a.generate(kPrompt).options(greedy(4)).start().value();
+    refuse = true;
+    CHECK(a.step(std::chrono::microseconds(0)).error().code() == kette::errc::out_of_memory);
+    CHECK(a.status().error().code() == kette::errc::out_of_memory);
+    refuse = false;
+    std::vector<token> got;
+    for (const event& e : a.generate(kPrompt).options(greedy(5)).stream())
+      if (e.token() >= 0) got.push_back(e.token());
+    CHECK(a.status().ok());
+    CHECK(got == first(5));
+  }
 }
 
 TEST_CASE("whichever ends first") {

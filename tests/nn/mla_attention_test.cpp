@@ -137,12 +137,12 @@ Matrix plain(const RandomMla& m, const Floats& normed, const Floats& x) {
 
 // The same by MlaAttention, in stretches of `chunk` tokens.
 Floats run(const RandomMla& m, MlaForm form, Mode mode, uint32_t n_threads, size_t chunk, const Floats& normed,
-           Floats x) {
+           Floats x, KvType type = KvType::kF32) {
   MlaAttention attention = m.attention;
   attention.form = form;
   const size_t n = static_cast<size_t>(x.rows()), half = m.sizes.rope / 2;
   const auto pool = test::value(make_thread_pool({n_threads, 20}));
-  KvCache kv = test::value(KvCache::make({2, 1, m.sizes.latent + m.sizes.rope, 0}, KvType::kF32, n + 3));
+  KvCache kv = test::value(KvCache::make({2, 1, m.sizes.latent + m.sizes.rope, 0}, type, n + 3));
   kv.prepare(0, n, 0);
   Scratch scratch(kernels_here(), pool->width());
   Floats in = normed;
@@ -185,6 +185,20 @@ TEST_CASE("both forms of latent attention are the attention of every head's own 
   }
 }
 
+TEST_CASE("both forms read the same numbers out of a cache of any type") {
+  for (const Sizes& s : kSizes)
+    for (const KvType type : {KvType::kF16, KvType::kBf16, KvType::kQ8_0}) {
+      CAPTURE(static_cast<int>(type));
+      RandomMla m(s, Mode::kExact);
+      const size_t n = 600;
+      const Floats normed = m.random(n, s.hidden) * 4, x = m.random(n, s.hidden);
+      const Floats absorbed = run(m, MlaForm::kAbsorbed, Mode::kExact, 2, 600, normed, x, type);
+      const Floats expanded = run(m, MlaForm::kExpanded, Mode::kExact, 2, 600, normed, x, type);
+      CHECK(largest_difference(expanded, absorbed.cast<double>()) < 3e-5);
+      CHECK(largest_difference(expanded, plain(m, normed, x)) > 1e-4);  // they are rounded
+    }
+}
+
 TEST_CASE("latent attention gives the same bits for any threads, and any cut of a prompt where it promises that") {
   const Sizes& s = kSizes[1];
   for (const Mode mode : {Mode::kExact, Mode::kDeterministic, Mode::kFast}) {
@@ -197,6 +211,55 @@ TEST_CASE("latent attention gives the same bits for any threads, and any cut of 
       if (mode == Mode::kFast || form == MlaForm::kExpanded) continue;
       // Single tokens far in the context share it out over threads; long stretches do not.
       for (const size_t chunk : {1, 7, 100}) CHECK(run(m, form, mode, 8, chunk, normed, x) == once);
+    }
+  }
+}
+
+TEST_CASE("the absorbed form takes several sequences at once, cut wherever its stretches end") {
+  const Sizes s{32, 300, 0, 34, 10, 6, 8, true};  // so many heads that a stretch has few rows
+  RandomMla m(s, Mode::kDeterministic);
+  const size_t half = s.rope / 2;
+  struct Part {
+    size_t before, n;  // tokens
+    Floats normed, x, expected;
+    KvCache kv;
+  };
+  std::vector<Part> parts;
+  for (const auto& [before, n] : {std::pair<size_t, size_t>{0, 9}, {7, 11}, {300, 1}, {250, 30}, {3, 1}}) {
+    KvCache kv = test::value(KvCache::make({2, 1, s.latent + s.rope, 0}, KvType::kF32, before + n));
+    parts.push_back({before, n, m.random(before + n, s.hidden) * 4, m.random(before + n, s.hidden), {}, std::move(kv)});
+    Part& p = parts.back();
+    p.expected = run(m, MlaForm::kAbsorbed, Mode::kDeterministic, 1, 512, p.normed, p.x);
+  }
+  const auto pool = test::value(make_thread_pool({3, 20}));
+  Scratch scratch(kernels_here(), pool->width());
+  // All that comes before, then what is new.
+  for (const bool last : {false, true}) {
+    std::vector<Sequence> sequences;
+    Floats in(0, s.hidden), out(0, s.hidden);
+    std::vector<float> cos, sin;
+    for (Part& p : parts) {
+      const size_t from = last ? p.before : 0, n = last ? p.n : p.before, row = static_cast<size_t>(in.rows());
+      if (n == 0) continue;
+      p.kv.prepare(from, from + n, from);
+      sequences.push_back({&p.kv, row, n, from});
+      in.conservativeResize(in.rows() + static_cast<Eigen::Index>(n), Eigen::NoChange);
+      out.conservativeResize(in.rows(), Eigen::NoChange);
+      in.bottomRows(n) = p.normed.middleRows(from, n);
+      out.bottomRows(n) = p.x.middleRows(from, n);
+      for (size_t i = 0; i < n * half; ++i) {
+        cos.push_back(std::cos(angle(from + i / half, i % half)));
+        sin.push_back(std::sin(angle(from + i / half, i % half)));
+      }
+    }
+    const Batch batch{{}, sequences, cos.data(), sin.data()};
+    const auto all = static_cast<size_t>(in.rows());
+    Step step(*pool, kernels_here(), Mode::kDeterministic, scratch);
+    m.attention.add(step, {in.data(), all, s.hidden, s.hidden}, batch, 1, {out.data(), all, s.hidden, s.hidden});
+    test::ok(step.status());
+    for (size_t i = 0; last && i < parts.size(); ++i) {
+      CAPTURE(i);
+      CHECK(out.middleRows(sequences[i].first_row, parts[i].n) == parts[i].expected.bottomRows(parts[i].n));
     }
   }
 }

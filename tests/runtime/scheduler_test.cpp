@@ -314,6 +314,103 @@ TEST_CASE("a long prompt does not hold up the others, and each gets its turn") {
   }
 }
 
+TEST_CASE("a step whose budget is over does not choose every session's token first") {
+  const auto loaded = open(llama_path(), nn::Mode::kDeterministic);
+  constexpr size_t kSessions = 8;
+  Question q{some_ids(*loaded, 9), greedy(40)};
+  q.options.logprobs = true;  // of 288 tokens each time: longer than the budget
+  Group apart(loaded, 1), group(loaded, kSessions);
+  apart.told[0] = alone(*apart.sessions[0], q);
+  const auto scheduler = make_scheduler(loaded);
+  for (auto& s : group.sessions) {
+    ok(scheduler->add(*s));
+    ok(s->begin(q.prompt, q.options));
+  }
+  size_t most = 0;
+  for (bool done = false; !done;) {
+    done = value(scheduler->step(1));
+    size_t told = 0;
+    for (size_t i = 0; i < kSessions; ++i) told += group.sessions[i]->has_event() ? 1 : 0;
+    most = std::max(most, told);
+    // Who leaves before its token is chosen leaves the others to evaluate theirs again.
+    if (told == 1 && group.told[0].tokens.size() == 20) {
+      ok(scheduler->remove(*group.sessions[5]));
+      ok(scheduler->add(*group.sessions[5]));
+      CHECK(value(group.sessions[6]->fork())->length() == group.sessions[6]->length());
+    }
+    group.hear_all();
+  }
+  CHECK(most >= 1);
+  CHECK(most < kSessions);
+  for (const Told& told : group.told) CHECK(told.tokens == apart.told[0].tokens);
+}
+
+TEST_CASE("a session that is measured takes part in passes as ever") {
+  const auto loaded = open(llama_path(), nn::Mode::kDeterministic);
+  const auto all = questions(*loaded, 3);
+  Group apart(loaded, all.size()), group(loaded, all.size());
+  for (size_t i = 0; i < all.size(); ++i) apart.told[i] = alone(*apart.sessions[i], all[i]);
+  const auto scheduler = make_scheduler(loaded);
+  for (auto& s : group.sessions) ok(scheduler->add(*s));
+  group.begin(all);
+  for (bool on = true, done = false; !done; on = !on) {
+    group.sessions[1]->set_profile(on);
+    done = value(scheduler->step(20));
+    group.hear_all();
+  }
+  for (size_t i = 0; i < all.size(); ++i) CHECK(same(group.told[i], apart.told[i]));
+  CHECK(value(group.sessions[1]->profile()).find("phases") != std::string::npos);
+  CHECK(group.sessions[0]->profile().status().code() == Code::kMisuse);
+}
+
+TEST_CASE("sessions whose caches are of different types share passes") {
+  for (const std::string& path : {llama_path(), latent_path()}) {
+    CAPTURE(path);
+    const auto loaded = open(path, nn::Mode::kDeterministic);
+    const auto all = questions(*loaded, 8);
+    Group apart(loaded, 0), group(loaded, 0);
+    const auto scheduler = make_scheduler(loaded);
+    for (size_t i = 0; i < all.size(); ++i) {
+      for (Group* g : {&apart, &group}) {
+        g->sessions.push_back(value(Session::make(loaded, 256, nn::kv_type_of(static_cast<int64_t>(i % 4)))));
+        g->told.emplace_back();
+      }
+      apart.told[i] = alone(*apart.sessions[i], all[i]);
+      ok(scheduler->add(*group.sessions[i]));
+    }
+    group.begin(all);
+    group.finish(*scheduler, 100);
+    for (size_t i = 0; i < all.size(); ++i) CHECK(same(group.told[i], apart.told[i]));
+  }
+}
+
+TEST_CASE("with a budget a pass takes no more rows of short prompts than stay within the quantum") {
+  RuntimeOptions options;
+  options.pool.n_threads = 1;
+  options.max_isa = test_isa();
+  options.quantum_us = 1;
+  OpenOptions open;
+  open.mode = nn::Mode::kDeterministic;
+  const auto loaded = value(LoadedModel::open(
+      value(make_runtime(std::move(options))), [](const std::string& p) { return open_path(p, Access::kMap); },
+      llama_path(), open));
+  for (const uint32_t budget : {1u, 0u}) {
+    CAPTURE(budget);
+    Group group(loaded, Scheduler::kMostBatch);
+    const auto scheduler = make_scheduler(loaded, Scheduler::kMostBatch);
+    for (auto& s : group.sessions) {
+      ok(scheduler->add(*s));
+      ok(s->begin(some_ids(*loaded, nn::kFewRows), greedy(3)));
+    }
+    static_cast<void>(value(scheduler->step(budget)));
+    const auto taken = std::ranges::count_if(group.sessions, [](const auto& s) { return s->kv_bytes() > 0; });
+    CHECK(taken == (budget > 0 ? Scheduler::kMostBatch / nn::kFewRows : Scheduler::kMostBatch));
+    group.hear_all();
+    group.finish(*scheduler, budget);
+    for (const Told& told : group.told) CHECK(told.tokens == group.told[0].tokens);
+  }
+}
+
 TEST_CASE("guesses are made by who is alone, and not among others") {
   const auto loaded = open(module_path(), nn::Mode::kDeterministic);
   const auto one = open_session(loaded, 256), other = open_session(loaded, 256);

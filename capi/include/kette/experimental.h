@@ -12,7 +12,8 @@ extern "C" {
 #endif
 
 /* Measure where the time of the session's passes goes from here on, anew if that was on (on: 1), or stop (0). What is
- * computed is the same, bit for bit; each stretch of work costs some clock readings more, about 1 % in all. [T2] */
+ * computed is the same, bit for bit; each stretch of work costs some clock readings more, about 1 % in all. Of the passes
+ * that a scheduler shares out among sessions only choosing this one's tokens is measured. [T2] */
 #define KETTE_SESSION_SET_PROFILE "session_set_profile_since_0.1"
 typedef kette_status (*kette_session_set_profile_fn)(kette_session* session, int32_t on, kette_error** err);
 

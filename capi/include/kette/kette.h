@@ -556,7 +556,8 @@ KETTE_API kette_status kette_scheduler_remove(kette_scheduler* scheduler, kette_
  * other sessions' next tokens. A cancel flag ends its answer at the next safe point where it alone is evaluated, or all
  * that share the pass have that flag, else when the pass is over. What fails in one session (KETTE_EVENT_FAILED: no
  * memory for its KV cache, a grammar's dead end, logits that are not numbers) ends that answer alone.
- * KETTE_E_OUT_OF_MEMORY: none for the scheduler's own scratch; no answer has ended, the step may be called again. */
+ * KETTE_E_OUT_OF_MEMORY: none for the scheduler's own scratch, or for an answer that is the only one under way; none has
+ * ended, the step may be called again. */
 KETTE_API kette_status kette_scheduler_step(kette_scheduler* scheduler, uint32_t budget_us, kette_error** err);
 /* The next event of any of its sessions, in turns: KETTE_OK, with event.session and event.user; KETTE_MORE if there is none
  * yet, KETTE_DONE if none will come. text and top are valid until the next call on that session or the scheduler.

@@ -81,9 +81,9 @@ struct session_state {
     const kette_status s = scheduler != nullptr ? kette_scheduler_step(scheduler->handle.get(), budget_us, &e)
                                                 : kette_session_step(raw(), budget_us, &e);
     // In a scheduler a session is not stepped, unless there is nothing to do.
-    if (s >= 0) return s == KETTE_DONE || (scheduler != nullptr && kette_session_step(raw(), 1, nullptr) == KETTE_DONE);
+    if (s >= 0) return s == KETTE_DONE || (scheduler != nullptr && kette_session_step(raw(), 0, nullptr) == KETTE_DONE);
     status = take_error(s, e);
-    close(false);
+    abandon(false);  // for want of memory it has not ended
     return status.error();
   }
 
@@ -122,7 +122,8 @@ struct session_state {
   }
 
   // End the answer where it is.
-  void abandon() {
+  void abandon() { abandon(generated > 0); }
+  void abandon(bool keep) {
     if (!answering) return;
     // In a scheduler it is not stepped: it leaves for so long.
     if (scheduler != nullptr) static_cast<void>(kette_scheduler_remove(scheduler->handle.get(), raw(), nullptr));
@@ -138,7 +139,7 @@ struct session_state {
       scheduler->forget(this);
       scheduler = nullptr;
     }
-    close(generated > 0);
+    close(keep);
   }
 
   // The answer as a message with all that it is; empty if there is no memory for it.
