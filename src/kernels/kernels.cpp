@@ -36,7 +36,7 @@ constexpr VectorRow kVectorRows[] = {
 
 constexpr DotRow kDotRows[] = {
 #define KETTE_DOT(isa, format, form, rows) \
-  {#isa, isa_of(#isa), #format, form_of(#form), std::string_view(#rows) == "many", &isa::dot_##format},
+  {#isa, isa_of(#isa), #format, form_of(#form), std::string_view(#rows) == "many", &isa::dot_##format##_##rows},
 #include "kernels/dot.inc"
 #undef KETTE_DOT
 };
@@ -81,6 +81,12 @@ const DotRow& Kernels::dot(std::string_view format, bool exact) const {
     if (row.format == format || row.format == "any") return row;
   }
   return kDotRows[std::size(kDotRows) - 1];  // ref, any: always last, never declines
+}
+
+const DotRow* Kernels::dot_many(std::string_view format) const {
+  const auto takes = [&](const DotRow& row) { return row.isa <= isa && row.many && row.format == format; };
+  const auto* row = std::find_if(std::begin(kDotRows), std::end(kDotRows), takes);
+  return row == std::end(kDotRows) ? nullptr : row;
 }
 
 const UnpackRow& Kernels::unpack(std::string_view format, PanelType type) const {

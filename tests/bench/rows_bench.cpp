@@ -261,7 +261,8 @@ int main(int argc, char** argv) {
   for (const DotRow& row : dot_rows()) {
     const Format* format = find_format(row.format == "any" ? "q5_k" : row.format);
     if (row.isa <= isa && format != nullptr)
-      report("dot", row.isa_name, row.format, [&] { return measure_dot(row, *format, vector); });
+      report("dot", row.isa_name, std::string(row.format) + (row.many ? " many" : " few"),
+             [&] { return measure_dot(row, *format, vector); });
   }
   for (const UnpackRow& row : unpack_rows()) {
     const Format* format = find_format(row.format == "any" ? "q5_k" : row.format);
