@@ -23,8 +23,11 @@ struct PanelRow {
   Isa isa;
   PanelType type;
   bool generates_code;
+  size_t from;
   Result<std::unique_ptr<PanelMultiply>> (*make)();
 };
+
+constexpr size_t never = SIZE_MAX;
 
 constexpr PanelType panel_type_of(std::string_view name) { return name == "bf16" ? PanelType::kBf16 : PanelType::kF32; }
 
@@ -49,19 +52,27 @@ constexpr UnpackRow kUnpackRows[] = {
 };
 
 constexpr PanelRow kPanelRows[] = {
-#define KETTE_PANEL(where, type, isa)                                                       \
-  {#where "_" #type, isa_of(#isa), panel_type_of(#type), std::string_view(#where) != "ref", \
+#define KETTE_PANEL(where, type, isa, from) \
+  {#where "_" #type,                        \
+   isa_of(#isa),                            \
+   panel_type_of(#type),                    \
+   std::string_view(#where) != "ref",       \
+   from,                                    \
    &make_##where##_##type##_panel},
 #include "kernels/panel.inc"
 #undef KETTE_PANEL
 };
 
-std::unique_ptr<PanelMultiply> choose_panel(PanelType type, Isa isa, bool jit, const LogSink& log, bool& generated) {
+// The first row that can run here, or nullptr. `limit`: of generated code.
+std::unique_ptr<PanelMultiply> choose_panel(PanelType type, Isa isa, Isa limit, bool jit, const LogSink& log,
+                                            const PanelRow*& chosen) {
   for (const PanelRow& row : kPanelRows) {
     if (row.type != type || row.isa > isa || (row.generates_code && !jit)) continue;
-    auto made = row.make();
+    Result<std::unique_ptr<PanelMultiply>> made =
+        error(Code::kCpu, "it is for {}, and generated code is limited to {}", isa_name(row.isa), isa_name(limit));
+    if (!row.generates_code || row.isa <= limit) made = row.make();
     if (made.ok()) {
-      generated |= row.generates_code;
+      chosen = &row;
       return std::move(*made);
     }
     if (log) log(LogLevel::kWarning, "kernels", fmt::format("panel {}: {}", row.name, made.status().message()));
@@ -101,10 +112,12 @@ Result<Kernels> choose_kernels(Isa isa, bool jit, const LogSink& log) {
   chosen.isa = isa;
   for (const VectorRow& row : kVectorRows)
     if (row.isa <= isa && chosen.vector == nullptr) chosen.vector = row.kernels;
-  bool generated = false;
+  const PanelRow *exact = nullptr, *fast = nullptr;
   const Isa limit = jit && isa > Isa::kRef ? limit_generated_code(isa) : Isa::kRef;  // before the first kernel is made
-  chosen.exact_panel = choose_panel(PanelType::kF32, isa, jit, log, generated);
-  chosen.fast_panel = choose_panel(PanelType::kBf16, isa, jit, log, generated);
+  chosen.exact_panel = choose_panel(PanelType::kF32, isa, limit, jit, log, exact);
+  chosen.fast_panel = choose_panel(PanelType::kBf16, isa, limit, jit, log, fast);
+  if (const PanelRow* row = fast != nullptr ? fast : exact; row != nullptr) chosen.panel_from = row->from;
+  const bool generated = (exact != nullptr && exact->generates_code) || (fast != nullptr && fast->generates_code);
   if (generated) chosen.generated_isa = isa_name(limit);
   if (generated && limit > isa && log)
     log(LogLevel::kWarning, "kernels",

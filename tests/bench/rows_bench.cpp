@@ -270,8 +270,10 @@ int main(int argc, char** argv) {
     if (row.isa <= isa && format != nullptr)
       report("unpack", row.isa_name, name, [&] { return measure_unpack(row, *format); });
   }
-  const auto panel = [&](const char* name, const char* least, auto make) {
-    if (parse_isa(least).value_or(Isa::kAmx) > isa) return;
+  std::string last;
+  const auto panel = [&](const std::string& name, const char* least, auto make) {
+    if (name == last || parse_isa(least).value_or(Isa::kAmx) > isa) return;
+    last = name;  // what follows of that name is the same on an older CPU
     auto made = make();
     if (made.ok()) report("panel", least, name, [&] { return measure_panel(**made); });
   };
