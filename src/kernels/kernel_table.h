@@ -128,9 +128,9 @@ struct VectorKernels {
   namespace isa {                     \
   extern const VectorKernels kVector; \
   }
-#define KETTE_DOT(isa, format, form, rows) \
-  namespace isa {                          \
-  void dot_##format(const DotArgs&);       \
+#define KETTE_DOT(isa, format, form, rows)    \
+  namespace isa {                             \
+  void dot_##format##_##rows(const DotArgs&); \
   }
 #define KETTE_UNPACK(isa, format, type)             \
   namespace isa {                                   \

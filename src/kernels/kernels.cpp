@@ -23,8 +23,11 @@ struct PanelRow {
   Isa isa;
   PanelType type;
   bool generates_code;
+  size_t from;
   Result<std::unique_ptr<PanelMultiply>> (*make)();
 };
+
+constexpr size_t never = SIZE_MAX;
 
 constexpr PanelType panel_type_of(std::string_view name) { return name == "bf16" ? PanelType::kBf16 : PanelType::kF32; }
 
@@ -36,7 +39,7 @@ constexpr VectorRow kVectorRows[] = {
 
 constexpr DotRow kDotRows[] = {
 #define KETTE_DOT(isa, format, form, rows) \
-  {#isa, isa_of(#isa), #format, form_of(#form), std::string_view(#rows) == "many", &isa::dot_##format},
+  {#isa, isa_of(#isa), #format, form_of(#form), std::string_view(#rows) == "many", &isa::dot_##format##_##rows},
 #include "kernels/dot.inc"
 #undef KETTE_DOT
 };
@@ -49,19 +52,27 @@ constexpr UnpackRow kUnpackRows[] = {
 };
 
 constexpr PanelRow kPanelRows[] = {
-#define KETTE_PANEL(where, type, isa)                                                       \
-  {#where "_" #type, isa_of(#isa), panel_type_of(#type), std::string_view(#where) != "ref", \
+#define KETTE_PANEL(where, type, isa, from) \
+  {#where "_" #type,                        \
+   isa_of(#isa),                            \
+   panel_type_of(#type),                    \
+   std::string_view(#where) != "ref",       \
+   from,                                    \
    &make_##where##_##type##_panel},
 #include "kernels/panel.inc"
 #undef KETTE_PANEL
 };
 
-std::unique_ptr<PanelMultiply> choose_panel(PanelType type, Isa isa, bool jit, const LogSink& log, bool& generated) {
+// The first row that can run here, or nullptr. `limit`: of generated code.
+std::unique_ptr<PanelMultiply> choose_panel(PanelType type, Isa isa, Isa limit, bool jit, const LogSink& log,
+                                            const PanelRow*& chosen) {
   for (const PanelRow& row : kPanelRows) {
     if (row.type != type || row.isa > isa || (row.generates_code && !jit)) continue;
-    auto made = row.make();
+    Result<std::unique_ptr<PanelMultiply>> made =
+        error(Code::kCpu, "it is for {}, and generated code is limited to {}", isa_name(row.isa), isa_name(limit));
+    if (!row.generates_code || row.isa <= limit) made = row.make();
     if (made.ok()) {
-      generated |= row.generates_code;
+      chosen = &row;
       return std::move(*made);
     }
     if (log) log(LogLevel::kWarning, "kernels", fmt::format("panel {}: {}", row.name, made.status().message()));
@@ -83,6 +94,12 @@ const DotRow& Kernels::dot(std::string_view format, bool exact) const {
   return kDotRows[std::size(kDotRows) - 1];  // ref, any: always last, never declines
 }
 
+const DotRow* Kernels::dot_many(std::string_view format) const {
+  const auto takes = [&](const DotRow& row) { return row.isa <= isa && row.many && row.format == format; };
+  const auto* row = std::find_if(std::begin(kDotRows), std::end(kDotRows), takes);
+  return row == std::end(kDotRows) ? nullptr : row;
+}
+
 const UnpackRow& Kernels::unpack(std::string_view format, PanelType type) const {
   const auto takes = [&](const UnpackRow& row) {
     return row.isa <= isa && row.type == type && (row.format == format || row.format == "any");
@@ -95,10 +112,12 @@ Result<Kernels> choose_kernels(Isa isa, bool jit, const LogSink& log) {
   chosen.isa = isa;
   for (const VectorRow& row : kVectorRows)
     if (row.isa <= isa && chosen.vector == nullptr) chosen.vector = row.kernels;
-  bool generated = false;
+  const PanelRow *exact = nullptr, *fast = nullptr;
   const Isa limit = jit && isa > Isa::kRef ? limit_generated_code(isa) : Isa::kRef;  // before the first kernel is made
-  chosen.exact_panel = choose_panel(PanelType::kF32, isa, jit, log, generated);
-  chosen.fast_panel = choose_panel(PanelType::kBf16, isa, jit, log, generated);
+  chosen.exact_panel = choose_panel(PanelType::kF32, isa, limit, jit, log, exact);
+  chosen.fast_panel = choose_panel(PanelType::kBf16, isa, limit, jit, log, fast);
+  if (const PanelRow* row = fast != nullptr ? fast : exact; row != nullptr) chosen.panel_from = row->from;
+  const bool generated = (exact != nullptr && exact->generates_code) || (fast != nullptr && fast->generates_code);
   if (generated) chosen.generated_isa = isa_name(limit);
   if (generated && limit > isa && log)
     log(LogLevel::kWarning, "kernels",

@@ -44,7 +44,7 @@ class PanelMultiply {
 };
 
 // The constructors named in panel.inc: nullptr-free, or the Status that says why this row cannot run here.
-#define KETTE_PANEL(where, type, isa) Result<std::unique_ptr<PanelMultiply>> make_##where##_##type##_panel();
+#define KETTE_PANEL(where, type, isa, from) Result<std::unique_ptr<PanelMultiply>> make_##where##_##type##_panel();
 #include "kernels/panel.inc"
 #undef KETTE_PANEL
 

@@ -30,14 +30,25 @@ struct Input {
   size_t stride() const { return paired() + (paired() % 2048 == 0 ? 32 : 0); }
 };
 
-// One product, and how it is taken.
+// Which of a linear's dot kernels: &Linear::dot, &Linear::many, or nullptr for panels.
+using By = const kernels::DotRow* Linear::*;
+
+// One product, and how it and its gate are taken.
 struct Job {
   const Product* product;
   Input* input;
-  bool dot;        // by dot kernels, otherwise by panels
+  By dot;
   size_t at_once;  // rows of x that one call takes
   Additions added, added_to_gate;
 };
+
+// Exact sums are taken by the panels alone, deterministic ones by one dot kernel alone: one order for any number of rows.
+By choose(Mode mode, const Product& p) {
+  if (mode == Mode::kExact) return nullptr;
+  if (mode == Mode::kDeterministic) return &Linear::dot;
+  if (p.x.rows >= std::min(p.linear->panel_from, p.gate == nullptr ? SIZE_MAX : p.gate->panel_from)) return nullptr;
+  return p.x.rows <= kFewRows ? &Linear::dot : &Linear::many;
+}
 
 // The jobs of the products, and their distinct inputs: how many of those.
 size_t plan(Step& step, std::span<const Product> products, Job* jobs, Input* inputs) {
@@ -47,17 +58,19 @@ size_t plan(Step& step, std::span<const Product> products, Job* jobs, Input* inp
     while (i > 0 && (inputs[i - 1].x.data != p.x.data || inputs[i - 1].x.rows != p.x.rows)) --i;
     if (i == 0) inputs[n++] = {.x = p.x};
     Input& input = inputs[i == 0 ? n - 1 : i - 1];
-    // Exact sums are taken by the panels alone, deterministic ones by the dot kernels alone: one order for any number
-    // of rows.
-    const bool any = p.linear->dot->many && (p.gate == nullptr || p.gate->dot->many);
-    const bool dot = step.mode == Mode::kDeterministic || (step.mode == Mode::kFast && (any || p.x.rows <= kFewRows));
+    *jobs = {&p, &input, choose(step.mode, p), p.x.rows, {}, {}};
     for (const Linear* linear : {p.linear, p.gate}) {
       if (linear == nullptr) continue;
-      input.dot |= dot;
-      input.quantize |= dot && linear->dot->form == kernels::Form::kQ8;
-      input.narrow |= !dot && linear->panel->type() == PanelType::kBf16;
+      if (jobs->dot == nullptr) {
+        input.narrow |= linear->panel->type() == PanelType::kBf16;
+        continue;
+      }
+      const kernels::DotRow& row = *(linear->*jobs->dot);
+      input.dot = true;
+      input.quantize |= row.form == kernels::Form::kQ8;
+      if (!row.many) jobs->at_once = kDotRows;
     }
-    *jobs++ = {&p, &input, dot, dot && !any ? kDotRows : p.x.rows, {}, {}};
+    ++jobs;
   }
   return n;
 }
@@ -117,13 +130,14 @@ void add_bias(Step& step, const Linear& linear, size_t first, const Tensor& y) {
 }
 
 // Columns [first, first + y.cols) of the result's rows [row, row + y.rows) -> y.
-void multiply_by_dot(const Linear& linear, const Input& input, size_t row, size_t first, const Tensor& y) {
+void multiply_by_dot(const Linear& linear, const kernels::DotRow& dot, const Input& input, size_t row, size_t first,
+                     const Tensor& y) {
   kernels::DotArgs args = linear.weight.dot_args(first, y.cols);
   args.x = input.forms + row;
   args.m = y.rows;
   args.y = y.data;
   args.y_stride = y.stride;
-  linear.dot->run(args);
+  dot.run(args);
 }
 
 // Columns [first, first + y.cols) of the result -> y: at most kPanelWidth, or kWidePanels times as many if panels are of
@@ -174,8 +188,8 @@ void multiply_piece(Step& step, const Job& job, size_t first, size_t last, float
   const Product& p = *job.product;
   const size_t rows = p.x.rows, cols = last - first;
   const auto multiply = [&](const Linear& linear, const Additions& added, size_t row, const Tensor& y) {
-    if (job.dot) {
-      multiply_by_dot(linear, *job.input, row, first, y);
+    if (job.dot != nullptr) {
+      multiply_by_dot(linear, *(linear.*job.dot), *job.input, row, first, y);
     } else if (Status s = multiply_by_panels(linear, *job.input, first, y, scratch); !s.ok()) {
       step.fail(std::move(s));
     }
@@ -219,7 +233,7 @@ void cut_into_pieces(std::span<const Job> jobs, uint32_t width, F&& f) {
   Cut narrow_panels{kPanelWidth, kWidePanels * kPanelWidth, 0};
   const auto is_narrow = [](const Linear* l) { return l == nullptr || l->panel->type() == PanelType::kBf16; };
   const auto cut_of = [&](const Job& job) -> Cut& {
-    if (job.dot) return job.at_once <= kDotRows ? few : many;
+    if (job.dot != nullptr) return job.at_once <= kDotRows ? few : many;
     return is_narrow(job.product->linear) && is_narrow(job.product->gate) ? narrow_panels : panels;
   };
   for (const Job& job : jobs) cut_of(job).left += job.product->linear->out();
@@ -292,8 +306,18 @@ Linear make_linear(const Weight& weight, std::vector<float> bias, const kernels:
   const bool plain = weight.format->name == "f32" || weight.format->name == "f16";
   const bool narrow = mode == Mode::kFast && kernels.fast_panel != nullptr && !plain;
   kernels::PanelMultiply* panel = narrow ? kernels.fast_panel.get() : kernels.exact_panel.get();
-  return {weight, std::move(bias), &kernels.dot(weight.format->name, mode == Mode::kExact),
-          &kernels.unpack(weight.format->name, panel->type()), panel};
+  const kernels::DotRow* many = mode == Mode::kFast ? kernels.dot_many(weight.format->name) : nullptr;
+  return {weight,
+          std::move(bias),
+          &kernels.dot(weight.format->name, mode == Mode::kExact),
+          many,
+          &kernels.unpack(weight.format->name, panel->type()),
+          panel,
+          many != nullptr ? std::max(kernels.panel_from, kFewRows + 1) : kFewRows + 1};
+}
+
+size_t few_rows(const kernels::Kernels& kernels) {
+  return kernels.panel_from == SIZE_MAX ? kFewRows : std::max(kernels.panel_from - 1, kFewRows);
 }
 
 void multiply(Step& step, std::span<const Product> products) {

@@ -43,17 +43,23 @@ struct Linear {
 
   Weight weight;                               // [out, in]
   std::vector<float> bias;                     // [out], or empty
-  const kernels::DotRow* dot = nullptr;        // for few rows
-  const kernels::UnpackRow* unpack = nullptr;  // for many: fills the panels
+  const kernels::DotRow* dot = nullptr;        // for few rows, and in deterministic mode for any number
+  const kernels::DotRow* many = nullptr;       // for more in fast mode, or nullptr: panels take them
+  const kernels::UnpackRow* unpack = nullptr;  // fills the panels
   kernels::PanelMultiply* panel = nullptr;     // and multiplies by them
+  size_t panel_from = 0;                       // in fast mode: from how many rows on
   uint32_t id = kUnnamed;                      // among the model's matrices that adapters know by name
 
   size_t in() const { return weight.cols; }
   size_t out() const { return weight.rows; }
 };
 
-// Up to this many rows, dot kernels that read each weight once per row beat decoding it into a panel.
+// Up to this many rows, dot kernels that read each weight once per row beat unpacking it for all of them. So many give
+// each row the same bits as alone, in every mode.
 inline constexpr size_t kFewRows = 8;
+
+// So many or more: from one row more on, how a product is taken, and so its sums, no longer depend on their number.
+size_t few_rows(const kernels::Kernels& kernels);
 
 Linear make_linear(const Weight& weight, std::vector<float> bias, const kernels::Kernels& kernels, Mode mode);
 

@@ -138,7 +138,7 @@ class Session {
   void finish(Finish reason);
   // session_pass.cpp: what passes take of a session, its own and those that a scheduler shares out.
   size_t most_rows(bool budget) const;
-  static size_t rows_of_pass(size_t most, size_t left);
+  size_t rows_of_pass(size_t most, size_t left) const;
   void make_room(size_t n);
   size_t rows_left() const { return work_->pending.size() - work_->evaluated; }
   Forward::Input next_rows(size_t most);

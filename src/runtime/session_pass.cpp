@@ -16,14 +16,16 @@ constexpr size_t kWorkPerMicrosecond = 20'000;
 size_t Session::most_rows(bool budget) const {
   if (!budget) return Forward::kMaxRows;
   const size_t rows = loaded_->runtime().quantum_us * kWorkPerMicrosecond / (64 * 4 * model().shape().hidden_size);
-  return std::clamp<size_t>(rows / 8 * 8, 3 * nn::kFewRows, Forward::kMaxRows);
+  const size_t few = nn::few_rows(loaded_->runtime().kernels);
+  return std::clamp<size_t>(rows / 8 * 8, std::max(3 * nn::kFewRows, 2 * (few + 1)), Forward::kMaxRows);
 }
 
 // How many of the `left` tokens the next pass takes. The last pass is never of few rows unless it is the only one: how a
 // prompt is cut then has no effect on the sums.
-size_t Session::rows_of_pass(size_t most, size_t left) {
+size_t Session::rows_of_pass(size_t most, size_t left) const {
+  const size_t few = nn::few_rows(loaded_->runtime().kernels);
   if (left <= most) return left;
-  return left - most > nn::kFewRows ? most : left - nn::kFewRows - 1;
+  return left - most > few ? most : left - few - 1;
 }
 
 // So that adding n tokens cannot fail.

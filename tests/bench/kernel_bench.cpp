@@ -89,8 +89,8 @@ void bench_dot(const DotRow& row, const Format& format, const VectorKernels& vec
   const Shape shapes[] = {{"memory", 2048, 0, size_t{96} << 20, 1},   {"memory", 4096, 0, size_t{96} << 20, 1},
                           {"memory", 8960, 0, size_t{96} << 20, 1},   {"L2", 2048, 0, size_t{512} << 10, 1},
                           {"L2, m=2", 2048, 0, size_t{512} << 10, 2}, {"L2, m=4", 2048, 0, size_t{512} << 10, 4}};
-  std::printf("%-7s %-5s as %-5s:", std::string(row.isa_name).c_str(), std::string(row.format).c_str(),
-              std::string(format.name).c_str());
+  std::printf("%-7s %-5s as %-5s, %s:", std::string(row.isa_name).c_str(), std::string(row.format).c_str(),
+              std::string(format.name).c_str(), row.many ? "many" : "few");
   for (Shape s : shapes) {
     const size_t row_bytes = format.row_bytes(s.k);
     s.rows = s.bytes / row_bytes;

@@ -261,7 +261,8 @@ int main(int argc, char** argv) {
   for (const DotRow& row : dot_rows()) {
     const Format* format = find_format(row.format == "any" ? "q5_k" : row.format);
     if (row.isa <= isa && format != nullptr)
-      report("dot", row.isa_name, row.format, [&] { return measure_dot(row, *format, vector); });
+      report("dot", row.isa_name, std::string(row.format) + (row.many ? " many" : " few"),
+             [&] { return measure_dot(row, *format, vector); });
   }
   for (const UnpackRow& row : unpack_rows()) {
     const Format* format = find_format(row.format == "any" ? "q5_k" : row.format);
@@ -269,8 +270,10 @@ int main(int argc, char** argv) {
     if (row.isa <= isa && format != nullptr)
       report("unpack", row.isa_name, name, [&] { return measure_unpack(row, *format); });
   }
-  const auto panel = [&](const char* name, const char* least, auto make) {
-    if (parse_isa(least).value_or(Isa::kAmx) > isa) return;
+  std::string last;
+  const auto panel = [&](const std::string& name, const char* least, auto make) {
+    if (name == last || parse_isa(least).value_or(Isa::kAmx) > isa) return;
+    last = name;  // what follows of that name is the same on an older CPU
     auto made = make();
     if (made.ok()) report("panel", least, name, [&] { return measure_panel(**made); });
   };

@@ -120,7 +120,8 @@ void for_each_row(const Call& call) {
     if (row.isa > test::isa_limit()) continue;
     for (const Format* format : formats()) {
       if (row.format != "any" && row.format != format->name) continue;
-      INFO(std::string(row.isa_name), " ", std::string(row.format), " on ", std::string(format->name));
+      const std::string rows = row.many ? "many" : "few";
+      INFO(std::string(row.isa_name), " ", std::string(row.format), " ", rows, " on ", std::string(format->name));
       call(row, *format);
     }
   }
@@ -138,7 +139,7 @@ TEST_CASE("dot rows: values, independence of rows and activations, no write besi
     const size_t rows[] = {1, 2, 3, 4, 5, 8, 37};
     size_t next = 0;
     for (size_t k : widths(format)) {
-      for (size_t m : {1, 2, 3, 4, 5, 16}) {
+      for (size_t m : {1, 2, 3, 4, 5, 6, 7, 8, 16}) {
         const Problem p(format, m == 16 ? 3 : rows[next++ % std::size(rows)], k, m, random);
         CAPTURE(p.rows);
         CAPTURE(p.k);
@@ -160,7 +161,7 @@ TEST_CASE("dot rows of any number of activations: values and independence where 
     const size_t rows[] = {1, 9, 31, 33, 64, 70};
     size_t next = 0;
     for (size_t k : {size_t{256}, size_t{512}, size_t{1280}, format.block_size == 32 ? size_t{1120} : size_t{1024}}) {
-      for (size_t m : {17, 35}) {
+      for (size_t m : {9, 10, 13, 17, 35}) {
         const Problem p(format, rows[next++ % std::size(rows)], k, m, random);
         CAPTURE(p.rows);
         CAPTURE(p.k);

@@ -27,7 +27,7 @@ void scale_tiles(const DotArgs& a, size_t row, size_t k, size_t n, float* weight
 
 }  // namespace
 
-void dot_any(const DotArgs& a) {
+void dot_any_few(const DotArgs& a) {
   alignas(32) float weight[kPiece];
   const size_t piece = kPiece / a.block_size * a.block_size;
   for (size_t row = 0; row < a.rows; ++row) {

@@ -27,6 +27,6 @@ struct Bf16 {
 
 }  // namespace
 
-void dot_bf16(const DotArgs& a) { dot_rows<Bf16>(a); }
+void dot_bf16_few(const DotArgs& a) { dot_rows<Bf16>(a); }
 
 }  // namespace kette::kernels::avx2

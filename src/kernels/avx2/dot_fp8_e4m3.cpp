@@ -90,7 +90,7 @@ inline void multiply_tile(const DotArgs& a, size_t row, size_t column) {
 
 }  // namespace
 
-void dot_fp8_e4m3(const DotArgs& a) {
+void dot_fp8_e4m3_few(const DotArgs& a) {
   for (size_t row = 0; row < a.rows; row += kRows) {
     size_t column = 0;
     for (; column + 2 <= a.m; column += 2) multiply_tile<2>(a, row, column);

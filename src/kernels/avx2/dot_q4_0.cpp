@@ -26,6 +26,6 @@ struct Q4_0 {
 
 }  // namespace
 
-void dot_q4_0(const DotArgs& a) { dot_strips<Q4_0>(a); }
+void dot_q4_0_many(const DotArgs& a) { dot_strips<Q4_0>(a); }
 
 }  // namespace kette::kernels::avx2

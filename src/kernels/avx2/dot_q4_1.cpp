@@ -33,6 +33,6 @@ struct Q4_1 {
 
 }  // namespace
 
-void dot_q4_1(const DotArgs& a) { dot_strips<Q4_1>(a); }
+void dot_q4_1_many(const DotArgs& a) { dot_strips<Q4_1>(a); }
 
 }  // namespace kette::kernels::avx2

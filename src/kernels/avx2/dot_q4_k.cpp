@@ -76,6 +76,6 @@ struct Q4K {
 
 }  // namespace
 
-void dot_q4_k(const DotArgs& a) { dot_strips<Q4K>(a); }
+void dot_q4_k_many(const DotArgs& a) { dot_strips<Q4K>(a); }
 
 }  // namespace kette::kernels::avx2

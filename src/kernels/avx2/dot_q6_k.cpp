@@ -116,6 +116,6 @@ struct Q6K {
 
 }  // namespace
 
-void dot_q6_k(const DotArgs& a) { dot_strips<Q6K>(a); }
+void dot_q6_k_many(const DotArgs& a) { dot_strips<Q6K>(a); }
 
 }  // namespace kette::kernels::avx2

@@ -66,6 +66,6 @@ struct Q8_0 {
 
 }  // namespace
 
-void dot_q8_0(const DotArgs& a) { dot_strips<Q8_0>(a); }
+void dot_q8_0_many(const DotArgs& a) { dot_strips<Q8_0>(a); }
 
 }  // namespace kette::kernels::avx2

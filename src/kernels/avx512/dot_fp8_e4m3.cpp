@@ -91,7 +91,7 @@ inline void multiply_tile(const DotArgs& a, size_t row, size_t column) {
 
 }  // namespace
 
-void dot_fp8_e4m3(const DotArgs& a) {
+void dot_fp8_e4m3_few(const DotArgs& a) {
   for (size_t row = 0; row < a.rows; row += kRows) {
     size_t column = 0;
     for (; column + 4 <= a.m; column += 4) multiply_tile<4>(a, row, column);

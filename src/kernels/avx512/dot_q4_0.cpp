@@ -1,5 +1,6 @@
 // q4_0: 32 weights are f16 d, 16 bytes (low nibbles, then high), meaning (code - 8) * d. Four blocks a step.
 #include "kernels/avx512/dot.h"
+#include "kernels/avx512/nibbles.h"
 
 namespace kette::kernels::avx512 {
 namespace {
@@ -26,9 +27,7 @@ struct Q4_0 {
 
   static W unpack(const uint8_t* p) {
     const __m512i nibbles = load16x4(p + 2, kBlock);
-    const __m512i mask = _mm512_set1_epi8(15);
-    return {_mm512_and_si512(nibbles, mask), _mm512_and_si512(_mm512_srli_epi16(nibbles, 4), mask),
-            load_half_x4(p, kBlock)};
+    return {low_nibbles(nibbles), high_nibbles(nibbles), load_half_x4(p, kBlock)};
   }
 
   static __m512 add(const W& w, const X& x, __m512 sum) {
@@ -39,6 +38,6 @@ struct Q4_0 {
 
 }  // namespace
 
-void dot_q4_0(const DotArgs& a) { dot_rows<Q4_0>(a); }
+void dot_q4_0_few(const DotArgs& a) { dot_rows<Q4_0>(a); }
 
 }  // namespace kette::kernels::avx512

@@ -1,5 +1,6 @@
 // q4_1: 32 weights are f16 d, f16 m, 16 bytes (low nibbles, then high), meaning code * d + m. Four blocks a step.
 #include "kernels/avx512/dot.h"
+#include "kernels/avx512/nibbles.h"
 
 namespace kette::kernels::avx512 {
 namespace {
@@ -29,9 +30,7 @@ struct Q4_1 {
     int32_t dm[4];
     for (size_t b = 0; b < 4; ++b) memcpy(&dm[b], p + b * kBlock, 4);
     const __m512i nibbles = load16x4(p + 4, kBlock);
-    const __m512i mask = _mm512_set1_epi8(15);
-    return {_mm512_and_si512(nibbles, mask), _mm512_and_si512(_mm512_srli_epi16(nibbles, 4), mask),
-            _mm256_cvtph_ps(_mm_set_epi32(dm[3], dm[2], dm[1], dm[0]))};
+    return {low_nibbles(nibbles), high_nibbles(nibbles), _mm256_cvtph_ps(_mm_set_epi32(dm[3], dm[2], dm[1], dm[0]))};
   }
 
   static __m512 add(const W& w, const X& x, __m512 sum) {
@@ -47,6 +46,6 @@ struct Q4_1 {
 
 }  // namespace
 
-void dot_q4_1(const DotArgs& a) { dot_rows<Q4_1>(a); }
+void dot_q4_1_few(const DotArgs& a) { dot_rows<Q4_1>(a); }
 
 }  // namespace kette::kernels::avx512

@@ -1,6 +1,7 @@
 // q4_k: 256 weights are f16 d, f16 dmin, 12 bytes of eight 6-bit scales and mins, 128 bytes of nibbles, each 32 of
 // which hold a sub-block of 32 in the low and the next one in the high nibbles; d * scale * code - dmin * min.
 #include "kernels/avx512/dot.h"
+#include "kernels/avx512/nibbles.h"
 
 namespace kette::kernels::avx512 {
 namespace {
@@ -47,11 +48,8 @@ struct Q4K {
   }
 
   static W unpack(const uint8_t* p) {
-    const __m512i mask = _mm512_set1_epi8(15);
     const __m512i v0 = load(p + 16), v1 = load(p + 80);
-    return {{_mm512_and_si512(v0, mask), _mm512_and_si512(_mm512_srli_epi16(v0, 4), mask), _mm512_and_si512(v1, mask),
-             _mm512_and_si512(_mm512_srli_epi16(v1, 4), mask)},
-            factors(p)};
+    return {{low_nibbles(v0), high_nibbles(v0), low_nibbles(v1), high_nibbles(v1)}, factors(p)};
   }
 
   static __m512 add_pair(__m512i codes, __m512i q, __m512 scale, int first, int second, __m512 sum) {
@@ -72,6 +70,6 @@ struct Q4K {
 
 }  // namespace
 
-void dot_q4_k(const DotArgs& a) { dot_rows<Q4K>(a); }
+void dot_q4_k_few(const DotArgs& a) { dot_rows<Q4K>(a); }
 
 }  // namespace kette::kernels::avx512

@@ -2,6 +2,7 @@
 // f16 d; d * scale * (code - 32). Of each 128 weights byte l of 64 holds weights l (low) and l + 64 (high nibble),
 // and byte l of 32 the upper bits of weights l, l + 32, l + 64, l + 96.
 #include "kernels/avx512/dot.h"
+#include "kernels/avx512/nibbles.h"
 
 namespace kette::kernels::avx512 {
 namespace {
@@ -29,20 +30,13 @@ struct Q6K {
     return out;
   }
 
-  // The low four bits of each byte of `nibbles`, bits 4 and 5 of `upper`.
-  static __m512i join(__m512i nibbles, __m512i upper) {
-    const __m512i low = _mm512_set1_epi8(15);
-    const __m512i both = _mm512_ternarylogic_epi32(low, nibbles, upper, 0xca);  // low ? nibbles : upper
-    return _mm512_and_si512(both, _mm512_set1_epi8(63));
-  }
-
   static void unpack_half(const uint8_t* nibbles, const uint8_t* upper, __m512i* codes) {
     const __m512i low = load(nibbles);
     const __m512i high = _mm512_broadcast_i64x4(load32(upper));
     const __m512i left = _mm512_inserti64x4(_mm512_set1_epi16(4), _mm256_set1_epi16(2), 1);
     const __m512i right = _mm512_inserti64x4(_mm512_set1_epi16(0), _mm256_set1_epi16(2), 1);
-    codes[0] = join(low, _mm512_sllv_epi16(high, left));
-    codes[1] = join(_mm512_srli_epi16(low, 4), _mm512_srlv_epi16(high, right));
+    codes[0] = join(low, _mm512_sllv_epi16(high, left), 0x3f);
+    codes[1] = join(_mm512_srli_epi16(low, 4), _mm512_srlv_epi16(high, right), 0x3f);
   }
 
   static W unpack(const uint8_t* p) {
@@ -71,6 +65,6 @@ struct Q6K {
 
 }  // namespace
 
-void dot_q6_k(const DotArgs& a) { dot_rows<Q6K>(a); }
+void dot_q6_k_few(const DotArgs& a) { dot_rows<Q6K>(a); }
 
 }  // namespace kette::kernels::avx512

@@ -41,6 +41,6 @@ struct Q8_0 {
 
 }  // namespace
 
-void dot_q8_0(const DotArgs& a) { dot_rows<Q8_0>(a); }
+void dot_q8_0_few(const DotArgs& a) { dot_rows<Q8_0>(a); }
 
 }  // namespace kette::kernels::avx512

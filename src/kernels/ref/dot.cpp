@@ -12,7 +12,7 @@ void scale_tiles(const DotArgs& a, size_t row, size_t k, size_t n, float* weight
 
 }  // namespace
 
-void dot_any(const DotArgs& a) {
+void dot_any_few(const DotArgs& a) {
   constexpr size_t kPiece = 256, kMaxColumns = 16;
   float weight[kPiece];
   const size_t piece = kPiece / a.block_size * a.block_size;

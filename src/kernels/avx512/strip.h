@@ -1,0 +1,280 @@
+// Weights times int8 activations, for any number of activations: the walks that the integer formats share. A strip is 16
+// weight rows, a group 32 weights of each. A lane of a vector is a weight row, so that lanes need no adding up, and one
+// instruction multiplies four weights of each row by four of an activation.
+//
+// y = for each group in order: y += (integer sum) * (the weights' scale * the activation's scale), then y += offset *
+// (the activation's sum) for formats with offsets; formats with a scale for each half of a group: y += (first sum *
+// first scale + second sum * second scale) * the activation's scale. Each += is one fused multiply-add, integer sums
+// are exact, and so the bits are the same whatever the number of activations. Internal linkage only.
+#pragma once
+
+#include "kernels/avx512/floats.h"
+
+namespace kette::kernels::avx512 {
+namespace {
+
+constexpr size_t kStrip = 16;   // weight rows
+constexpr size_t kGroup = 32;   // weights of a row
+constexpr size_t kDepth = 256;  // weights of a row that are unpacked at once
+constexpr size_t kGroups = kDepth / kGroup;
+constexpr size_t kPanel = 64;   // weight rows unpacked at once for many activations, into the first level of cache
+constexpr size_t kFew = 8;      // up to this many activations are multiplied by a strip at once
+constexpr size_t kColumns = 6;  // of more activations: times two strips
+constexpr size_t kCodes = kGroup * kStrip;  // bytes of codes in a record
+constexpr size_t kNearBytes = 6 << 10;
+
+// A Format says how its blocks become records, one a group of a strip: codes [8 fours of weights][16 rows][4], unsigned,
+// then vectors of floats: scales [kParts][16 rows], offsets [kSums][16 rows].
+//   kBlock, kBytes        weights and bytes of a block
+//   kParts                scales of a group: 1, or 2 (of its halves)
+//   kSums                 offsets of a group: 0 or 1
+//   kOffset               a code means code - kOffset, which the activation's sum makes good, exactly
+//   unpack(rows, out)     the records of one block of each row
+struct Rows {
+  const uint8_t* row[kStrip];
+  size_t at = 0;  // where in each row the block begins
+
+  // From `first` on; rows beyond the last repeat it.
+  Rows(const DotArgs& a, size_t first) {
+    for (size_t r = 0; r < kStrip; ++r) row[r] = a.weight + (first + r < a.rows ? first + r : a.rows - 1) * a.row_bytes;
+  }
+  const uint8_t* operator[](size_t r) const { return row[r] + at; }
+};
+
+template <class Format>
+constexpr size_t kRecord = kCodes + (Format::kParts + Format::kSums) * kStrip * sizeof(float);
+template <class Format>
+constexpr size_t kStripBytes = kGroups* kRecord<Format>;
+
+// kDepth numbers of each of some activations.
+template <class Format>
+struct Columns {
+  alignas(64) int8_t q[kFew][kDepth];
+  alignas(64) float scale[kFew][kGroups];
+  alignas(64) float sum[kFew][kGroups];                       // of a group, where the format has offsets
+  alignas(64) int32_t start[kFew][kGroups * Format::kParts];  // -kOffset * the sum of q, in each part of a group
+
+  void take(const Activation& x, size_t column, size_t k, size_t groups) {
+    if (groups == kGroups)
+      memcpy(q[column], x.q + k, kDepth);
+    else
+      memcpy(q[column], x.q + k, groups * kGroup);
+    const __m512 s = _mm512_maskz_loadu_ps(first(groups), x.scale + k / kGroup);
+    _mm256_store_ps(scale[column], _mm512_castps512_ps256(s));
+    if (Format::kSums == 0 && Format::kOffset == 0) return;
+    const __m512 halves = _mm512_maskz_loadu_ps(first(2 * groups), x.sum16 + k / 16);
+    if (Format::kParts == 2) {
+      const __m512i twice = _mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
+      _mm512_store_si512(start[column], missing(halves, _mm512_permutexvar_ps(twice, s)));
+      return;
+    }
+    const __m512i even = _mm512_set_epi32(0, 0, 0, 0, 0, 0, 0, 0, 14, 12, 10, 8, 6, 4, 2, 0);
+    const __m512 whole = _mm512_permutexvar_ps(even, _mm512_add_ps(halves, _mm512_permute_ps(halves, 0xb1)));
+    if (Format::kSums > 0) _mm256_store_ps(sum[column], _mm512_castps512_ps256(whole));
+    if (Format::kOffset > 0)
+      _mm256_store_si256(reinterpret_cast<__m256i*>(start[column]), _mm512_castsi512_si256(missing(whole, s)));
+  }
+
+  // The integers come back from scale * integer: they have at most twelve bits, and both roundings leave 24. Where a
+  // scale is zero or not finite, so is what the result is multiplied by.
+  static __m512i missing(__m512 sums, __m512 scales) {
+    const __m512i n = _mm512_cvtps_epi32(_mm512_div_ps(sums, scales));
+    return _mm512_mullo_epi32(n, _mm512_set1_epi32(-static_cast<int32_t>(Format::kOffset)));
+  }
+};
+
+// Four bytes at p, in every lane.
+inline __m512i four(const int8_t* p) {
+  int32_t v;
+  memcpy(&v, p, 4);
+  return _mm512_set1_epi32(v);
+}
+
+// The integer sums of a part of group g: of the records w of kS strips, with kN activations.
+template <class Format, size_t kN, size_t kS>
+inline __attribute__((always_inline)) void products(const uint8_t* w, const Columns<Format>& x, size_t g, size_t part,
+                                                    __m512i (&dot)[kN][kS]) {
+  constexpr size_t kFours = kGroup / 4 / Format::kParts;
+#pragma GCC unroll 8
+  for (size_t i = 0; i < kN; ++i) {
+#pragma GCC unroll 2
+    for (size_t s = 0; s < kS; ++s)
+      dot[i][s] =
+          Format::kOffset == 0 ? _mm512_setzero_si512() : _mm512_set1_epi32(x.start[i][g * Format::kParts + part]);
+  }
+#pragma GCC unroll 8
+  for (size_t j = part * kFours; j < (part + 1) * kFours; ++j) {
+    __m512i codes[kS];
+#pragma GCC unroll 2
+    for (size_t s = 0; s < kS; ++s) codes[s] = _mm512_load_si512(w + s * kStripBytes<Format> + 64 * j);
+#pragma GCC unroll 8
+    for (size_t i = 0; i < kN; ++i) {
+      const __m512i v = four(x.q[i] + g * kGroup + 4 * j);
+#pragma GCC unroll 2
+      for (size_t s = 0; s < kS; ++s) dot[i][s] = _mm512_dpbusd_epi32(dot[i][s], codes[s], v);
+    }
+  }
+}
+
+// sum += groups of kS strips times kN activations.
+template <class Format, size_t kN, size_t kS>
+inline __attribute__((always_inline)) void add_groups(const uint8_t* strips, size_t groups, const Columns<Format>& x,
+                                                      __m512 (&sum)[kN][kS]) {
+  for (size_t g = 0; g < groups; ++g) {
+    const uint8_t* w = strips + g * kRecord<Format>;
+    const auto factors = [&](size_t s, size_t vector) {
+      return _mm512_load_ps(w + s * kStripBytes<Format> + kCodes + 64 * vector);
+    };
+    __m512i dot[kN][kS];
+    products<Format, kN, kS>(w, x, g, 0, dot);
+    if constexpr (Format::kParts == 1) {
+#pragma GCC unroll 2
+      for (size_t s = 0; s < kS; ++s) {
+#pragma GCC unroll 8
+        for (size_t i = 0; i < kN; ++i) {
+          const __m512 scale = _mm512_mul_ps(factors(s, 0), _mm512_set1_ps(x.scale[i][g]));
+          sum[i][s] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i][s]), scale, sum[i][s]);
+          if (Format::kSums > 0) sum[i][s] = _mm512_fmadd_ps(factors(s, 1), _mm512_set1_ps(x.sum[i][g]), sum[i][s]);
+        }
+      }
+    } else {
+      __m512 both[kN][kS];
+#pragma GCC unroll 8
+      for (size_t i = 0; i < kN; ++i) {
+#pragma GCC unroll 2
+        for (size_t s = 0; s < kS; ++s) both[i][s] = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[i][s]), factors(s, 0));
+      }
+      products<Format, kN, kS>(w, x, g, 1, dot);
+#pragma GCC unroll 8
+      for (size_t i = 0; i < kN; ++i) {
+#pragma GCC unroll 2
+        for (size_t s = 0; s < kS; ++s) {
+          both[i][s] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i][s]), factors(s, 1), both[i][s]);
+          sum[i][s] = _mm512_fmadd_ps(both[i][s], _mm512_set1_ps(x.scale[i][g]), sum[i][s]);
+        }
+      }
+    }
+  }
+}
+
+// Some activations times one strip after the other. The sums stay in registers.
+template <class Format, size_t kN>
+void dot_few(const DotArgs& a) {
+  alignas(64) uint8_t records[kStripBytes<Format>];
+  Columns<Format> x;
+  const bool near = kStrip * a.row_bytes <= kNearBytes;
+  for (size_t row = 0; row < a.rows; row += kStrip) {
+    Rows w(a, row);
+    // The next strip is fetched meanwhile, in the order in which it lies: hardware does not follow streams as short as
+    // a row. A prefetch past the end is harmless. Long rows would drive each other out of the first level.
+    const char* next = reinterpret_cast<const char*>(a.weight + (row + kStrip) * a.row_bytes);
+    __m512 sum[kN][1];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < kN; ++i) sum[i][0] = _mm512_setzero_ps();
+    for (size_t k = 0; k < a.k; k += kDepth) {
+      const size_t groups = (a.k - k < kDepth ? a.k - k : kDepth) / kGroup;
+      for (size_t g = 0; g < groups; g += Format::kBlock / kGroup, w.at += Format::kBytes) {
+        // Not a function: GCC takes one that only prefetches for one without effect, and drops its calls.
+        const char* from = next;
+        __asm__("" : "+r"(from));  // or GCC would keep each line's address in a register of its own
+        if (near) {
+#pragma GCC unroll 64
+          for (size_t i = 0; i < kStrip * Format::kBytes; i += 64) _mm_prefetch(from + i, _MM_HINT_T0);
+        } else {
+#pragma GCC unroll 64
+          for (size_t i = 0; i < kStrip * Format::kBytes; i += 64) _mm_prefetch(from + i, _MM_HINT_T1);
+        }
+        next += kStrip * Format::kBytes;
+        Format::unpack(w, records + g * kRecord<Format>);
+      }
+      for (size_t i = 0; i < kN; ++i) x.take(a.x[i], i, k, groups);
+      add_groups<Format, kN, 1>(records, groups, x, sum);
+    }
+#pragma GCC unroll 8
+    for (size_t i = 0; i < kN; ++i) _mm512_mask_storeu_ps(a.y + i * a.y_stride + row, first(a.rows - row), sum[i][0]);
+  }
+}
+
+// Two strips of a panel times kN activations. y: [kN][y_stride], n <= 32 numbers of each.
+template <class Format, size_t kN>
+void tile(const uint8_t* strips, size_t groups, const Columns<Format>& x, bool add, float* y, size_t y_stride,
+          size_t n) {
+  const __mmask16 mask[2] = {first(n), n > kStrip ? first(n - kStrip) : first(0)};
+  __m512 sum[kN][2];
+#pragma GCC unroll 8
+  for (size_t i = 0; i < kN; ++i) {
+#pragma GCC unroll 2
+    for (size_t s = 0; s < 2; ++s)
+      sum[i][s] = add ? _mm512_maskz_loadu_ps(mask[s], y + i * y_stride + kStrip * s) : _mm512_setzero_ps();
+  }
+  add_groups<Format, kN, 2>(strips, groups, x, sum);
+#pragma GCC unroll 8
+  for (size_t i = 0; i < kN; ++i) {
+#pragma GCC unroll 2
+    for (size_t s = 0; s < 2; ++s) _mm512_mask_storeu_ps(y + i * y_stride + kStrip * s, mask[s], sum[i][s]);
+  }
+}
+
+// Columns [k, k + kDepth) of rows [first, last) are on their way into the second level of cache.
+inline void fetch(const DotArgs& a, size_t first, size_t last, size_t from, size_t bytes) {
+  for (size_t r = first; r < last; ++r) {
+    const char* p = reinterpret_cast<const char*>(a.weight + r * a.row_bytes + from);
+    for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(p + i, _MM_HINT_T1);
+  }
+}
+
+// More than kFew activations.
+template <class Format>
+void dot_many(const DotArgs& a) {
+  constexpr size_t kBytes = kDepth / Format::kBlock * Format::kBytes;  // of kDepth weights
+  alignas(64) uint8_t panel[kPanel / kStrip * kStripBytes<Format>];
+  Columns<Format> x;
+  for (size_t row = 0; row < a.rows; row += kPanel) {
+    const size_t rows = a.rows - row < kPanel ? a.rows - row : kPanel;
+    for (size_t k = 0; k < a.k; k += kDepth) {
+      const size_t groups = (a.k - k < kDepth ? a.k - k : kDepth) / kGroup, at = k / Format::kBlock * Format::kBytes;
+      for (size_t r = 0; r < rows || r % (2 * kStrip) != 0; r += kStrip) {
+        Rows w(a, row + r);
+        w.at = at;
+        uint8_t* out = panel + r / kStrip * kStripBytes<Format>;
+        for (size_t g = 0; g < groups; g += Format::kBlock / kGroup, w.at += Format::kBytes)
+          Format::unpack(w, out + g * kRecord<Format>);
+      }
+      // Tiles differ by one activation at most.
+      const size_t tiles = (a.m + kColumns - 1) / kColumns, next_rows = k + kDepth < a.k ? rows : 0;
+      for (size_t t = 0, column = 0; t < tiles; ++t) {
+        fetch(a, row + t * next_rows / tiles, row + (t + 1) * next_rows / tiles, at + kBytes, kBytes);
+        const size_t columns = (a.m - column + tiles - t - 1) / (tiles - t);
+        for (size_t i = 0; i < columns; ++i) x.take(a.x[column + i], i, k, groups);
+        for (size_t r = 0; r < rows; r += 2 * kStrip) {
+          const uint8_t* strips = panel + r / kStrip * kStripBytes<Format>;
+          float* y = a.y + column * a.y_stride + row + r;
+          switch (columns) {
+            case 4: tile<Format, 4>(strips, groups, x, k > 0, y, a.y_stride, rows - r); break;
+            case 5: tile<Format, 5>(strips, groups, x, k > 0, y, a.y_stride, rows - r); break;
+            default: tile<Format, 6>(strips, groups, x, k > 0, y, a.y_stride, rows - r);
+          }
+        }
+        column += columns;
+      }
+    }
+  }
+}
+
+template <class Format>
+void dot_strips(const DotArgs& a) {
+  switch (a.m) {
+    case 1: return dot_few<Format, 1>(a);
+    case 2: return dot_few<Format, 2>(a);
+    case 3: return dot_few<Format, 3>(a);
+    case 4: return dot_few<Format, 4>(a);
+    case 5: return dot_few<Format, 5>(a);
+    case 6: return dot_few<Format, 6>(a);
+    case 7: return dot_few<Format, 7>(a);
+    case 8: return dot_few<Format, 8>(a);
+    default: dot_many<Format>(a);
+  }
+}
+
+}  // namespace
+}  // namespace kette::kernels::avx512

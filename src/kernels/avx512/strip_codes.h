@@ -1,0 +1,116 @@
+// What the formats' unpacking of a strip is made of: pieces of 16 rows, transposed, so that a lane is a row. Internal
+// linkage only.
+#pragma once
+
+#include "kernels/avx512/nibbles.h"
+#include "kernels/avx512/strip.h"
+
+namespace kette::kernels::avx512 {
+namespace {
+
+inline void store(uint8_t* p, __m512i v) { _mm512_store_si512(p, v); }
+inline void store(uint8_t* p, __m512 v) { _mm512_store_ps(reinterpret_cast<float*>(p), v); }
+
+// In each quarter: v[i] dword j becomes v[j] dword i.
+inline __attribute__((always_inline)) void transpose_quarters(__m512i* v) {
+  const __m512i ab = _mm512_unpacklo_epi32(v[0], v[1]), cd = _mm512_unpacklo_epi32(v[2], v[3]);
+  const __m512i ab2 = _mm512_unpackhi_epi32(v[0], v[1]), cd2 = _mm512_unpackhi_epi32(v[2], v[3]);
+  v[0] = _mm512_unpacklo_epi64(ab, cd);
+  v[1] = _mm512_unpackhi_epi64(ab, cd);
+  v[2] = _mm512_unpacklo_epi64(ab2, cd2);
+  v[3] = _mm512_unpackhi_epi64(ab2, cd2);
+}
+
+// 16 bytes of each row at `at`: v[j] lane r = dword j of row r.
+inline __attribute__((always_inline)) void load_fours(const Rows& rows, size_t at, __m512i (&v)[4]) {
+  const auto line = [&](size_t r) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[r] + at)); };
+#pragma GCC unroll 4
+  for (size_t i = 0; i < 4; ++i) {
+    v[i] = _mm512_inserti32x4(_mm512_castsi128_si512(line(i)), line(4 + i), 1);
+    v[i] = _mm512_inserti32x4(_mm512_inserti32x4(v[i], line(8 + i), 2), line(12 + i), 3);
+  }
+  transpose_quarters(v);
+}
+
+// 32 bytes of each row, likewise.
+inline __attribute__((always_inline)) void load_eights(const Rows& rows, size_t at, __m512i (&v)[8]) {
+  const auto line = [&](size_t r) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(rows[r] + at)); };
+  __m512i t[8];
+#pragma GCC unroll 8
+  for (size_t i = 0; i < 8; ++i) {
+    const size_t r = i < 4 ? i : i + 4;  // and r + 4
+    t[i] = _mm512_inserti64x4(_mm512_castsi256_si512(line(r)), line(r + 4), 1);
+  }
+  transpose_quarters(t);
+  transpose_quarters(t + 4);
+#pragma GCC unroll 4
+  for (size_t j = 0; j < 4; ++j) {
+    v[j] = _mm512_shuffle_i32x4(t[j], t[j + 4], _MM_SHUFFLE(2, 0, 2, 0));
+    v[j + 4] = _mm512_shuffle_i32x4(t[j], t[j + 4], _MM_SHUFFLE(3, 1, 3, 1));
+  }
+}
+
+// A 16-bit or a 32-bit number of each row, by general registers, which have nothing else to do.
+template <class Number>
+inline __attribute__((always_inline)) void gather(const Rows& rows, size_t at, Number* out) {
+#pragma GCC unroll 16
+  for (size_t r = 0; r < kStrip; ++r) {
+    Number v;
+    memcpy(&v, rows[r] + at, sizeof(v));
+    *static_cast<volatile Number*>(out + r) = v;  // or GCC would insert them into a vector, one by one
+  }
+}
+// A half of each row, as floats.
+inline __m512 halves(const Rows& rows, size_t at) {
+  alignas(32) uint16_t h[kStrip];
+  gather(rows, at, h);
+  return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(h)));
+}
+// Two neighbouring halves of each row, a dword.
+struct Pair {
+  __m512 first, second;
+};
+inline Pair split_halves(__m512i dwords) {
+  const __m512i index =
+      _mm512_set_epi32(0x1f001d, 0x1b0019, 0x170015, 0x130011, 0x0f000d, 0x0b0009, 0x070005, 0x030001, 0x1e001c,
+                       0x1a0018, 0x160014, 0x120010, 0x0e000c, 0x0a0008, 0x060004, 0x020000);
+  const __m512i sorted = _mm512_permutexvar_epi16(index, dwords);  // the first ones, then the second ones
+  return {_mm512_cvtph_ps(_mm512_castsi512_si256(sorted)), _mm512_cvtph_ps(_mm512_extracti64x4_epi64(sorted, 1))};
+}
+inline Pair two_halves(const Rows& rows, size_t at) {
+  alignas(64) uint32_t h[kStrip];
+  gather(rows, at, h);
+  return split_halves(_mm512_load_si512(h));
+}
+
+// 2^23 + byte i of each dword, as floats.
+inline __m512 byte_over_2_23(__m512i dwords, int i) {
+  const __m512i pick = _mm512_add_epi32(_mm512_set4_epi32(12, 8, 4, 0), _mm512_set1_epi32(i));
+  return _mm512_castsi512_ps(_mm512_mask_shuffle_epi8(_mm512_set1_epi32(0x4b000000), 0x1111111111111111, dwords, pick));
+}
+
+// Sixteen bytes of nibbles, the low ones first.
+inline __attribute__((always_inline)) void store_nibbles(const __m512i (&v)[4], uint8_t* out) {
+#pragma GCC unroll 4
+  for (size_t j = 0; j < 4; ++j) {
+    store(out + 64 * j, low_nibbles(v[j]));
+    store(out + 64 * (j + 4), high_nibbles(v[j]));
+  }
+}
+
+// The same with a fifth bit: bit l of a row's dword is that of weight l.
+inline __attribute__((always_inline)) void store_nibbles(const __m512i (&v)[4], __m512i fifth, uint8_t* out) {
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; ++j) {
+    // Byte j / 2 four times, and of each the bit of its weight.
+    const __m512i pick = _mm512_add_epi8(_mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0),
+                                         _mm512_set1_epi8(static_cast<char>(j / 2)));
+    const __m512i bits = _mm512_set1_epi32(static_cast<int32_t>(j % 2 == 0 ? 0x08040201u : 0x80402010u));
+    const __mmask64 set = _mm512_test_epi8_mask(_mm512_shuffle_epi8(fifth, pick), bits);
+    const __m512i code = j < 4 ? low_nibbles(v[j]) : high_nibbles(v[j - 4]);
+    store(out + 64 * j, _mm512_mask_add_epi8(code, set, code, _mm512_set1_epi8(16)));
+  }
+}
+
+}  // namespace
+}  // namespace kette::kernels::avx512

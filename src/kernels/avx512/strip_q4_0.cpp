@@ -1,0 +1,22 @@
+// q4_0: 32 weights are f16 d, 16 bytes (low nibbles, then high), meaning (code - 8) * d.
+#include "kernels/avx512/strip_codes.h"
+
+namespace kette::kernels::avx512 {
+namespace {
+
+struct Q4_0 {
+  static constexpr size_t kBlock = 32, kBytes = 18, kParts = 1, kSums = 0, kOffset = 8;
+
+  static void unpack(const Rows& rows, uint8_t* out) {
+    __m512i v[4];
+    load_fours(rows, 2, v);
+    store_nibbles(v, out);
+    store(out + kCodes, halves(rows, 0));
+  }
+};
+
+}  // namespace
+
+void dot_q4_0_many(const DotArgs& a) { dot_strips<Q4_0>(a); }
+
+}  // namespace kette::kernels::avx512

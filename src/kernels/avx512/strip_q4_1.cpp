@@ -1,0 +1,24 @@
+// q4_1: 32 weights are f16 d, f16 m, 16 bytes (low nibbles, then high), meaning code * d + m.
+#include "kernels/avx512/strip_codes.h"
+
+namespace kette::kernels::avx512 {
+namespace {
+
+struct Q4_1 {
+  static constexpr size_t kBlock = 32, kBytes = 20, kParts = 1, kSums = 1, kOffset = 0;
+
+  static void unpack(const Rows& rows, uint8_t* out) {
+    __m512i v[4];
+    load_fours(rows, 4, v);
+    store_nibbles(v, out);
+    const Pair d_m = two_halves(rows, 0);
+    store(out + kCodes, d_m.first);
+    store(out + kCodes + 64, d_m.second);
+  }
+};
+
+}  // namespace
+
+void dot_q4_1_many(const DotArgs& a) { dot_strips<Q4_1>(a); }
+
+}  // namespace kette::kernels::avx512

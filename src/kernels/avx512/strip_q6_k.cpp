@@ -1,0 +1,49 @@
+// q6_k: 256 weights are 128 bytes of low nibbles, 64 bytes of upper two bits, 16 int8 scales (one of 16 weights),
+// f16 d; d * scale * (code - 32). Of each 128 weights byte l of 64 holds weights l (low) and l + 64 (high nibble),
+// and byte l of 32 the upper bits of weights l, l + 32, l + 64, l + 96.
+#include "kernels/avx512/strip_codes.h"
+
+namespace kette::kernels::avx512 {
+namespace {
+
+struct Q6K {
+  static constexpr size_t kBlock = 256, kBytes = 210, kParts = 2, kSums = 0, kOffset = 32;
+
+  static void unpack(const Rows& rows, uint8_t* out) {
+    store_scales(rows, out + kCodes);
+    for (size_t half = 0; half < 2; ++half) {
+      __m512i a[8], b[8], upper[8];
+      load_eights(rows, 64 * half, a);
+      load_eights(rows, 64 * half + 32, b);
+      load_eights(rows, 128 + 32 * half, upper);
+      uint8_t* record = out + 4 * half * kRecord<Q6K>;
+#pragma GCC unroll 8
+      for (size_t j = 0; j < 8; ++j) {
+        const __m512i u = upper[j];
+        store(record + 64 * j, join(a[j], _mm512_slli_epi16(u, 4), 0x3f));
+        store(record + kRecord<Q6K> + 64 * j, join(b[j], _mm512_slli_epi16(u, 2), 0x3f));
+        store(record + 2 * kRecord<Q6K> + 64 * j, join(_mm512_srli_epi16(a[j], 4), u, 0x3f));
+        store(record + 3 * kRecord<Q6K> + 64 * j, join(_mm512_srli_epi16(b[j], 4), _mm512_srli_epi16(u, 2), 0x3f));
+      }
+    }
+  }
+
+  static void store_scales(const Rows& rows, uint8_t* out) {
+    const __m512 d = halves(rows, 208);
+    __m512i v[4];
+    load_fours(rows, 192, v);  // four scales of each row
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) {
+      const __m512i from_zero = _mm512_xor_si512(v[i / 4], _mm512_set1_epi8(static_cast<char>(0x80)));  // scale + 128
+      const __m512 scale = _mm512_sub_ps(byte_over_2_23(from_zero, i % 4), _mm512_set1_ps(0x1p23f + 128.0f));
+      const size_t half = static_cast<size_t>(i);
+      store(out + half / 2 * kRecord<Q6K> + half % 2 * 64, _mm512_mul_ps(scale, d));
+    }
+  }
+};
+
+}  // namespace
+
+void dot_q6_k_many(const DotArgs& a) { dot_strips<Q6K>(a); }
+
+}  // namespace kette::kernels::avx512

@@ -1,0 +1,24 @@
+// q8_0: 32 weights are f16 d, 32 int8. A code is weight + 128: the dot instruction wants one side unsigned.
+#include "kernels/avx512/strip_codes.h"
+
+namespace kette::kernels::avx512 {
+namespace {
+
+struct Q8_0 {
+  static constexpr size_t kBlock = 32, kBytes = 34, kParts = 1, kSums = 0, kOffset = 128;
+
+  static void unpack(const Rows& rows, uint8_t* out) {
+    __m512i v[8];
+    load_eights(rows, 2, v);
+#pragma GCC unroll 8
+    for (size_t j = 0; j < 8; ++j)
+      store(out + 64 * j, _mm512_xor_si512(v[j], _mm512_set1_epi8(static_cast<char>(0x80))));
+    store(out + kCodes, halves(rows, 0));
+  }
+};
+
+}  // namespace
+
+void dot_q8_0_many(const DotArgs& a) { dot_strips<Q8_0>(a); }
+
+}  // namespace kette::kernels::avx512
