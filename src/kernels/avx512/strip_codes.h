@@ -98,19 +98,5 @@ inline __attribute__((always_inline)) void store_nibbles(const __m512i (&v)[4], 
   }
 }
 
-// The same with a fifth bit: bit l of a row's dword is that of weight l.
-inline __attribute__((always_inline)) void store_nibbles(const __m512i (&v)[4], __m512i fifth, uint8_t* out) {
-#pragma GCC unroll 8
-  for (int j = 0; j < 8; ++j) {
-    // Byte j / 2 four times, and of each the bit of its weight.
-    const __m512i pick = _mm512_add_epi8(_mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0),
-                                         _mm512_set1_epi8(static_cast<char>(j / 2)));
-    const __m512i bits = _mm512_set1_epi32(static_cast<int32_t>(j % 2 == 0 ? 0x08040201u : 0x80402010u));
-    const __mmask64 set = _mm512_test_epi8_mask(_mm512_shuffle_epi8(fifth, pick), bits);
-    const __m512i code = j < 4 ? low_nibbles(v[j]) : high_nibbles(v[j - 4]);
-    store(out + 64 * j, _mm512_mask_add_epi8(code, set, code, _mm512_set1_epi8(16)));
-  }
-}
-
 }  // namespace
 }  // namespace kette::kernels::avx512
