@@ -32,8 +32,8 @@ struct Cut {
   Partial* parts;  // of each span, [heads * rows]: where they are shared out
 
   size_t visible(size_t row) const { return a.first_position + row / a.group + 1; }
-  // Rows to join in one piece of work: some 16,384 numbers are worth handing out.
-  size_t joined() const { return std::max<size_t>(16384 / (spans * a.value_dim), 1); }
+  // Rows to join in one piece of work: twice 16,384 numbers are worth handing out and a stretch more.
+  size_t joined() const { return std::max<size_t>(32768 / (spans * a.value_dim), 1); }
   float* out(size_t head, size_t row) const {
     return a.out + row / a.group * a.out_stride + (head * a.group + row % a.group) * a.value_dim;
   }
