@@ -13,6 +13,7 @@
 #include "base/aligned_buffer.h"
 #include "base/cpu_features.h"
 #include "base/float_types.h"
+#include "bench/measure.h"
 #include "kernels/kernels.h"
 #include "quant/format.h"
 
@@ -20,35 +21,8 @@ namespace {
 
 using namespace kette;
 using namespace kette::kernels;
-
-// Processor seconds of one call: the best of several stretches, each long enough for the clock. (Processor time, so
-// that other programs on a busy machine cost less.)
-template <class Call>
-double seconds(const Call& call) {
-  call();
-  double best = 1e9;
-  size_t calls = 1;
-  for (int stretch = 0; stretch < 12;) {
-    const std::clock_t start = std::clock();
-    for (size_t i = 0; i < calls; ++i) call();
-    const double took = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
-    if (took < 0.004) {
-      calls *= 2;
-      continue;
-    }
-    best = std::min(best, took / static_cast<double>(calls));
-    ++stretch;
-  }
-  return best;
-}
-
-AlignedBuffer<float> random_floats(size_t n) {
-  std::mt19937 random(1);
-  std::normal_distribution<float> normal;
-  AlignedBuffer<float> v(n);
-  for (float& f : v.span()) f = normal(random);
-  return v;
-}
+using kette::bench::random_floats;
+using kette::bench::seconds;
 
 // Bytes whose every 16 bits are a small half or bfloat16, so that no scale is infinite.
 AlignedBuffer<uint8_t> random_weight(size_t bytes) {

@@ -4,13 +4,13 @@
 //   linear_bench [isa or -] [format ...]
 #include <algorithm>
 #include <cstdio>
-#include <ctime>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "base/aligned_buffer.h"
 #include "base/cpu_features.h"
+#include "bench/measure.h"
 #include "kernels/kernels.h"
 #include "nn/linear.h"
 #include "quant/format.h"
@@ -18,23 +18,10 @@
 namespace {
 
 using namespace kette;
+using kette::bench::random_floats;
+using kette::bench::seconds;
 
 constexpr size_t kIn = 4096;
-
-// Processor seconds of one call, the best of several.
-template <class Call>
-double seconds(const Call& call) {
-  double best = 1e9, total = 0;
-  call();
-  for (int turn = 0; turn < 3 || (turn < 40 && total < 0.05); ++turn) {
-    const std::clock_t start = std::clock();
-    call();
-    const double took = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
-    best = std::min(best, took);
-    total += took;
-  }
-  return best;
-}
 
 // Bytes whose every 16 bits are a small half or bfloat16, so that no scale is infinite.
 AlignedBuffer<std::byte> random_weight(size_t bytes) {
@@ -45,17 +32,14 @@ AlignedBuffer<std::byte> random_weight(size_t bytes) {
   return v;
 }
 
-void bench(const Format& format, const kernels::Kernels& kernels, Executor& executor) {
+void measure(const Format& format, const kernels::Kernels& kernels, Executor& executor) {
   const size_t row_bytes = format.row_bytes(kIn), out = (size_t{160} << 20) / row_bytes / 64 * 64;  // in no cache
   const AlignedBuffer<std::byte> weight = random_weight(out * row_bytes);
   nn::Scratch scratch(kernels, executor.width());
   std::printf("%-9s %-9s", std::string(isa_name(kernels.isa)).c_str(), std::string(format.name).c_str());
   for (const size_t rows : {1, 2, 4, 8, 12, 16, 24, 32, 64, 128, 512}) {
     const size_t used = std::min(out, std::max<size_t>(2048, (size_t{1} << 18) / rows));
-    std::vector<float> x(rows * kIn), y(rows * used);
-    std::mt19937 random(3);
-    std::normal_distribution<float> normal;
-    for (float& f : x) f = normal(random);
+    AlignedBuffer<float> x = random_floats(rows * kIn, 3), y(rows * used);
     double rate[2];
     for (const bool panel : {false, true}) {
       nn::Linear linear = nn::make_linear({&format, weight.data(), used, kIn}, {}, kernels, nn::Mode::kFast);
@@ -84,7 +68,7 @@ int main(int argc, char** argv) {
   for (int i = 2; i < argc || i == 2; ++i) {
     for (const Format* format : formats()) {
       const bool dot_takes_many = kernels->dot_many(format->name) != nullptr;
-      if (i < argc ? format->name == argv[i] : dot_takes_many) bench(*format, *kernels, **pool);
+      if (i < argc ? format->name == argv[i] : dot_takes_many) measure(*format, *kernels, **pool);
     }
   }
   return 0;
