@@ -18,8 +18,9 @@ struct Q4_0 {
   static void products(const uint8_t* w, const uint8_t* x, __m256i (&dot)[kN][2]) {
     nibble_products<Q4_0, kN>(w, x, dot);
   }
+  static constexpr size_t kAtOnce = 1;
   template <size_t kN>
-  static void sums(const Rows& rows, size_t, const uint8_t*, const int8_t* const (&q)[kN], __m256i (&dot)[kN]) {
+  static void sums(const Rows& rows, size_t, const uint8_t*, const int8_t* const (&q)[kN], __m256i (&dot)[1][kN]) {
     nibble_sums<kN>(rows, 2, q, dot);
   }
 };

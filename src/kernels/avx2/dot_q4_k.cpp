@@ -10,7 +10,7 @@ struct Q4K {
 
   // Dwords a b c of a row's packed sixes: bytes of a are scales 0 to 3, of b mins 0 to 3 (6 bits); those 4 to 7 have
   // their low four bits in c (scale in the low nibble, min in the high one) and the upper two in the top of a and b.
-  static void factors(const Rows& rows, uint8_t* out) {
+  static inline __attribute__((always_inline)) void factors(const Rows& rows, uint8_t* out) {
     __m256i v[4] = {two_rows(rows, 0, 0), two_rows(rows, 1, 0), two_rows(rows, 2, 0), two_rows(rows, 3, 0)};
     transpose_pairs(v);  // d dmin, a, b, c of all rows
     const __m256i halves = low_halves(_mm256_and_si256(v[0], _mm256_set1_epi32(0xffff)), _mm256_srli_epi32(v[0], 16));
@@ -56,20 +56,33 @@ struct Q4K {
   static void products(const uint8_t* w, const uint8_t* x, __m256i (&dot)[kN][2]) {
     nibble_products<Q4K, kN>(w, x, dot);
   }
+  // The low and the high nibbles of 32 bytes, in halves.
+  static constexpr size_t kAtOnce = 2;
   template <size_t kN>
-  static void sums(const Rows& rows, size_t g, const uint8_t*, const int8_t* const (&q)[kN], __m256i (&dot)[kN]) {
-    __m256i codes[8];
-#pragma GCC unroll 8
-    for (size_t r = 0; r < 8; ++r) {
-      const __m256i v = load(rows[r] + 16 + 32 * (g / 2));
-      codes[r] = _mm256_and_si256(g % 2 == 0 ? v : _mm256_srli_epi16(v, 4), _mm256_set1_epi8(15));
+  static inline __attribute__((always_inline)) void sums(const Rows& rows, size_t g, const uint8_t*,
+                                                         const int8_t* const (&q)[kN], __m256i (&dot)[2][kN]) {
+    const __m256i mask = _mm256_set1_epi8(15);
+    __m256i sum[2][kN][4];
+#pragma GCC unroll 2
+    for (size_t half = 0; half < 2; ++half) {
+#pragma GCC unroll 4
+      for (size_t r = 0; r < 4; ++r) {
+        const __m256i v = two_rows(rows, r, 16 + 16 * g + 16 * half);
+        const __m256i codes[2] = {_mm256_and_si256(v, mask), _mm256_and_si256(_mm256_srli_epi16(v, 4), mask)};
+#pragma GCC unroll 4
+        for (size_t i = 0; i < kN; ++i) {
+#pragma GCC unroll 2
+          for (size_t j = 0; j < 2; ++j) {
+            const __m256i p = _mm256_maddubs_epi16(codes[j], twice16(q[i] + 32 * j + 16 * half));
+            sum[j][i][r] = half == 0 ? p : plus16(sum[j][i][r], p);
+          }
+        }
+      }
     }
+#pragma GCC unroll 4
     for (size_t i = 0; i < kN; ++i) {
-      const __m256i x = load(q[i]);
-      __m256i v[8];
-#pragma GCC unroll 8
-      for (size_t r = 0; r < 8; ++r) v[r] = _mm256_maddubs_epi16(codes[r], x);
-      dot[i] = add_up16(v);
+      dot[0][i] = add_up_pairs(sum[0][i]);
+      dot[1][i] = add_up_pairs(sum[1][i]);
     }
   }
 };

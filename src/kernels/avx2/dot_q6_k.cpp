@@ -18,7 +18,7 @@ struct Q6K {
     return _mm256_srai_epi16(_mm256_shuffle_epi8(dwords, _mm256_set_m128i(pick, pick)), 8);
   }
 
-  static void factors(const Rows& rows, uint8_t* out) {
+  static inline __attribute__((always_inline)) void factors(const Rows& rows, uint8_t* out) {
     const __m256 d = halves(rows, 208), offset = _mm256_mul_ps(d, _mm256_set1_ps(-32.0f));
     __m256i v[4] = {two_rows(rows, 0, 192), two_rows(rows, 1, 192), two_rows(rows, 2, 192), two_rows(rows, 3, 192)};
     transpose_pairs(v);  // four scales of each row
@@ -48,10 +48,9 @@ struct Q6K {
       uint8_t* record = out + 4 * half * kRecord<Q6K>;
 #pragma GCC unroll 8
       for (size_t j = 0; j < 8; ++j) {
-        store(record + 32 * j, code(a[j], _mm256_slli_epi16(upper[j], 4)));
-        store(record + kRecord<Q6K> + 32 * j, code(b[j], _mm256_slli_epi16(upper[j], 2)));
-        store(record + 2 * kRecord<Q6K> + 32 * j, code(_mm256_srli_epi16(a[j], 4), upper[j]));
-        store(record + 3 * kRecord<Q6K> + 32 * j, code(_mm256_srli_epi16(b[j], 4), _mm256_srli_epi16(upper[j], 2)));
+#pragma GCC unroll 4
+        for (size_t part = 0; part < 4; ++part)
+          store(record + part * kRecord<Q6K> + 32 * j, code(part, part % 2 == 0 ? a[j] : b[j], upper[j]));
       }
     }
   }
@@ -84,33 +83,57 @@ struct Q6K {
     }
   }
 
+  // Four codes' products fit into 16 bits; the scale of 16 goes in while those are added.
+  static constexpr size_t kAtOnce = 4;
   template <size_t kN>
-  static void sums(const Rows& rows, size_t g, const uint8_t* record, const int8_t* const (&q)[kN],
-                   __m256i (&dot)[kN]) {
-    const size_t half = g / 4, part = g % 4;
-    __m256i codes[8];
-#pragma GCC unroll 8
-    for (size_t r = 0; r < 8; ++r) {
-      const __m256i low = load(rows[r] + 64 * half + 32 * (part % 2)), upper = load(rows[r] + 128 + 32 * half);
-      codes[r] = part == 0   ? code(low, _mm256_slli_epi16(upper, 4))
-                 : part == 1 ? code(low, _mm256_slli_epi16(upper, 2))
-                 : part == 2 ? code(_mm256_srli_epi16(low, 4), upper)
-                             : code(_mm256_srli_epi16(low, 4), _mm256_srli_epi16(upper, 2));
+  static inline __attribute__((always_inline)) void sums(const Rows& rows, size_t g, const uint8_t* record,
+                                                         const int8_t* const (&q)[kN], __m256i (&dot)[4][kN]) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    __m256i sum[2][4][kN];  // of rows 0 1 4 5, then 2 3 6 7: each of two numbers
+#pragma GCC unroll 2
+    for (size_t s = 0; s < 2; ++s) {
+#pragma GCC unroll 2
+      for (size_t half = 0; half < 2; ++half) {
+        const size_t upper = 128 + 8 * g + 16 * half;
+        const __m256i u[2] = {two_rows(rows, 2 * s, upper), two_rows(rows, 2 * s + 1, upper)};
+#pragma GCC unroll 2
+        for (size_t low = 0; low < 2; ++low) {
+          const size_t at = 16 * g + 16 * half + 32 * low;
+          const __m256i v[2] = {two_rows(rows, 2 * s, at), two_rows(rows, 2 * s + 1, at)};
+#pragma GCC unroll 2
+          for (size_t part = low; part < 4; part += 2) {
+            const __m256i codes[2] = {code(part, v[0], u[0]), code(part, v[1], u[1])};
+            const __m256i scales = load(record + part * kRecord<Q6K> + kScales + 32 * half);
+            const __m256i scale =
+                s == 0 ? _mm256_unpacklo_epi32(scales, scales) : _mm256_unpackhi_epi32(scales, scales);
+#pragma GCC unroll 4
+            for (size_t i = 0; i < kN; ++i) {
+              const __m256i x = twice16(q[i] + 32 * part + 16 * half);
+              const __m256i fours = _mm256_packs_epi32(_mm256_madd_epi16(_mm256_maddubs_epi16(codes[0], x), ones),
+                                                       _mm256_madd_epi16(_mm256_maddubs_epi16(codes[1], x), ones));
+              const __m256i p = _mm256_madd_epi16(fours, scale);
+              sum[s][part][i] = half == 0 ? p : plus32(sum[s][part][i], p);
+            }
+          }
+        }
+      }
     }
 #pragma GCC unroll 4
-    for (size_t i = 0; i < kN; ++i) {
-      const __m256i x = load(q[i]);
-      __m256i v[8];
-#pragma GCC unroll 8
-      for (size_t r = 0; r < 8; ++r) v[r] = _mm256_madd_epi16(_mm256_maddubs_epi16(codes[r], x), _mm256_set1_epi16(1));
-      // The halves of a vector are those of the group.
-      const __m256i a = add_up_halves(v), b = add_up_halves(v + 4);
-      dot[i] = _mm256_add_epi32(scaled(_mm256_permute2x128_si256(a, b, 0x20), record + kScales),
-                                scaled(_mm256_permute2x128_si256(a, b, 0x31), record + kScales + 32));
+    for (size_t part = 0; part < 4; ++part) {
+#pragma GCC unroll 4
+      for (size_t i = 0; i < kN; ++i) {
+        const __m256 ab = _mm256_castsi256_ps(sum[0][part][i]), cd = _mm256_castsi256_ps(sum[1][part][i]);
+        dot[part][i] = _mm256_add_epi32(_mm256_castps_si256(_mm256_shuffle_ps(ab, cd, _MM_SHUFFLE(2, 0, 2, 0))),
+                                        _mm256_castps_si256(_mm256_shuffle_ps(ab, cd, _MM_SHUFFLE(3, 1, 3, 1))));
+      }
     }
   }
-  static __m256i scaled(__m256i sum, const uint8_t* scale) {
-    return _mm256_mullo_epi32(sum, _mm256_srai_epi32(load(scale), 16));
+  // Codes of a group from the nibbles that hold it and the upper bits of four groups.
+  static __m256i code(size_t part, __m256i nibbles, __m256i upper) {
+    return part == 0   ? code(nibbles, _mm256_slli_epi16(upper, 4))
+           : part == 1 ? code(nibbles, _mm256_slli_epi16(upper, 2))
+           : part == 2 ? code(_mm256_srli_epi16(nibbles, 4), upper)
+                       : code(_mm256_srli_epi16(nibbles, 4), _mm256_srli_epi16(upper, 2));
   }
 };
 

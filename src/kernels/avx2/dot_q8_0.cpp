@@ -46,9 +46,10 @@ struct Q8_0 {
     }
   }
 
+  static constexpr size_t kAtOnce = 1;
   // The weight's sign goes over to the activation.
   template <size_t kN>
-  static void sums(const Rows& rows, size_t, const uint8_t*, const int8_t* const (&q)[kN], __m256i (&dot)[kN]) {
+  static void sums(const Rows& rows, size_t, const uint8_t*, const int8_t* const (&q)[kN], __m256i (&dot)[1][kN]) {
     const __m256i ones = _mm256_set1_epi16(1);
 #pragma GCC unroll 4
     for (size_t i = 0; i < kN; ++i) {
@@ -59,7 +60,7 @@ struct Q8_0 {
         const __m256i w = load(rows[r] + 2);
         v[r] = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)), ones);
       }
-      dot[i] = add_up32(v);
+      dot[0][i] = add_up32(v);
     }
   }
 };

@@ -33,8 +33,9 @@ constexpr size_t kNearBytes = 6 << 10;
 //   spread(q, x)                a group of an activation
 //   products<kN>(w, x, dot)     the integer sums of a group: of the record w and that of the next strip, with kN
 //                               activations kXRow<Format> bytes apart
-//   sums<kN>(rows, g, record, q, dot)   the same for group g of a block of each row, from the blocks; the record has
-//                               its floats
+//   kAtOnce                     groups that `sums` takes
+//   sums<kN>(rows, g, record, q, dot)   the same for groups g, g + 1, .. of a block of each row, from the blocks; the
+//                               records have their floats. q: where the first group's activations begin
 // The blocks of a strip: of each row the same one.
 struct Rows {
   const uint8_t* row[kStrip];
@@ -171,24 +172,26 @@ inline __attribute__((always_inline)) void add_block(const Rows& w, const Activa
   alignas(32) uint8_t records[Format::kBlock / kGroup * kRecord<Format>];
   Format::factors(w, records);
 #pragma GCC unroll 8
-  for (size_t g = 0; g < Format::kBlock / kGroup; ++g) {
-    const uint8_t* record = records + g * kRecord<Format>;
-    const float* f = reinterpret_cast<const float*>(record + Format::kCodes);
+  for (size_t first = 0; first < Format::kBlock / kGroup; first += Format::kAtOnce) {
     const int8_t* q[kN];
 #pragma GCC unroll 4
-    for (size_t i = 0; i < kN; ++i) q[i] = x[i].q + (group + g) * kGroup;
-    __m256i dot[kN];
-    Format::template sums<kN>(w, g, record, q, dot);
+    for (size_t i = 0; i < kN; ++i) q[i] = x[i].q + (group + first) * kGroup;
+    __m256i dot[Format::kAtOnce][kN];
+    Format::template sums<kN>(w, first, records + first * kRecord<Format>, q, dot);
 #pragma GCC unroll 4
-    for (size_t i = 0; i < kN; ++i) {
-      const __m256 scale = _mm256_mul_ps(_mm256_load_ps(f), _mm256_broadcast_ss(x[i].scale + group + g));
-      sum[i] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[i]), scale, sum[i]);
-      const float* sum16 = x[i].sum16 + 2 * (group + g);
-      if (Format::kSums == 1)
-        sum[i] = _mm256_fmadd_ps(_mm256_load_ps(f + kStrip), _mm256_set1_ps(sum16[0] + sum16[1]), sum[i]);
-      if (Format::kSums == 2) {
-        sum[i] = _mm256_fmadd_ps(_mm256_load_ps(f + kStrip), _mm256_broadcast_ss(sum16), sum[i]);
-        sum[i] = _mm256_fmadd_ps(_mm256_load_ps(f + 2 * kStrip), _mm256_broadcast_ss(sum16 + 1), sum[i]);
+    for (size_t g = first; g < first + Format::kAtOnce; ++g) {
+      const float* f = reinterpret_cast<const float*>(records + g * kRecord<Format> + Format::kCodes);
+#pragma GCC unroll 4
+      for (size_t i = 0; i < kN; ++i) {
+        const __m256 scale = _mm256_mul_ps(_mm256_load_ps(f), _mm256_broadcast_ss(x[i].scale + group + g));
+        sum[i] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[g - first][i]), scale, sum[i]);
+        const float* sum16 = x[i].sum16 + 2 * (group + g);
+        if (Format::kSums == 1)
+          sum[i] = _mm256_fmadd_ps(_mm256_load_ps(f + kStrip), _mm256_set1_ps(sum16[0] + sum16[1]), sum[i]);
+        if (Format::kSums == 2) {
+          sum[i] = _mm256_fmadd_ps(_mm256_load_ps(f + kStrip), _mm256_broadcast_ss(sum16), sum[i]);
+          sum[i] = _mm256_fmadd_ps(_mm256_load_ps(f + 2 * kStrip), _mm256_broadcast_ss(sum16 + 1), sum[i]);
+        }
       }
     }
   }
@@ -240,6 +243,7 @@ void dot_strips(const DotArgs& a) {
 
 inline __m256i load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
 inline __m128i load16(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+inline __m256i twice16(const void* p) { return _mm256_broadcastsi128_si256(load16(p)); }
 inline void store(uint8_t* p, __m256i v) { _mm256_store_si256(reinterpret_cast<__m256i*>(p), v); }
 inline void store(uint8_t* p, __m256 v) { _mm256_store_ps(reinterpret_cast<float*>(p), v); }
 
@@ -292,20 +296,13 @@ inline __m256i add_up32(const __m256i (&v)[8]) {
   const __m256i a = add_up_halves(v), b = add_up_halves(v + 4);
   return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31));
 }
-// The same of 16-bit lanes, whose sums by eights must fit.
-inline __m256i add_up16(const __m256i (&v)[8]) {
-  __m256i fours[2];
-#pragma GCC unroll 2
-  for (size_t i = 0; i < 2; ++i) {
-    const __m256i* p = v + 4 * i;
-    const __m256i ab = _mm256_add_epi16(_mm256_unpacklo_epi16(p[0], p[1]), _mm256_unpackhi_epi16(p[0], p[1]));
-    const __m256i cd = _mm256_add_epi16(_mm256_unpacklo_epi16(p[2], p[3]), _mm256_unpackhi_epi16(p[2], p[3]));
-    fours[i] = _mm256_add_epi16(_mm256_unpacklo_epi32(ab, cd), _mm256_unpackhi_epi32(ab, cd));
-  }
-  const __m256i eights =
-      _mm256_add_epi16(_mm256_unpacklo_epi64(fours[0], fours[1]), _mm256_unpackhi_epi64(fours[0], fours[1]));
-  return _mm256_add_epi32(_mm256_cvtepi16_epi32(_mm256_castsi256_si128(eights)),
-                          _mm256_cvtepi16_epi32(_mm256_extracti128_si256(eights, 1)));
+// The same of four vectors of 16-bit lanes, each half for itself: of rows r and r + 4 in vector r come rows 0 to 7.
+// Sums by eights must fit into 16 bits.
+inline __m256i add_up_pairs(const __m256i (&v)[4]) {
+  const __m256i ab = _mm256_add_epi16(_mm256_unpacklo_epi32(v[0], v[1]), _mm256_unpackhi_epi32(v[0], v[1]));
+  const __m256i cd = _mm256_add_epi16(_mm256_unpacklo_epi32(v[2], v[3]), _mm256_unpackhi_epi32(v[2], v[3]));
+  const __m256i abcd = _mm256_add_epi16(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
+  return _mm256_madd_epi16(abcd, _mm256_set1_epi16(1));
 }
 
 // Rows r and r + 4 at `at`, side by side.
@@ -336,21 +333,21 @@ inline void pack_nibbles(const Rows& rows, size_t at, uint8_t* out) {
   }
 }
 template <size_t kN>
-inline void nibble_sums(const Rows& rows, size_t at, const int8_t* const (&q)[kN], __m256i (&dot)[kN]) {
-  __m256i v[4] = {two_rows(rows, 0, at), two_rows(rows, 1, at), two_rows(rows, 2, at), two_rows(rows, 3, at)};
-  transpose_pairs(v);
+inline __attribute__((always_inline)) void nibble_sums(const Rows& rows, size_t at, const int8_t* const (&q)[kN],
+                                                       __m256i (&dot)[1][kN]) {
   const __m256i mask = _mm256_set1_epi8(15);
+  __m256i sum[kN][4];
 #pragma GCC unroll 4
-  for (size_t j = 0; j < 4; ++j) {
-    const __m256i low = _mm256_and_si256(v[j], mask), high = _mm256_and_si256(_mm256_srli_epi16(v[j], 4), mask);
+  for (size_t r = 0; r < 4; ++r) {
+    const __m256i v = two_rows(rows, r, at);
+    const __m256i low = _mm256_and_si256(v, mask), high = _mm256_and_si256(_mm256_srli_epi16(v, 4), mask);
 #pragma GCC unroll 4
-    for (size_t i = 0; i < kN; ++i) {
-      const __m256i p = _mm256_maddubs_epi16(low, four(q[i] + 4 * j));
-      dot[i] = plus16(j == 0 ? p : plus16(dot[i], p), _mm256_maddubs_epi16(high, four(q[i] + 16 + 4 * j)));
-    }
+    for (size_t i = 0; i < kN; ++i)
+      sum[i][r] =
+          _mm256_add_epi16(_mm256_maddubs_epi16(low, twice16(q[i])), _mm256_maddubs_epi16(high, twice16(q[i] + 16)));
   }
 #pragma GCC unroll 4
-  for (size_t i = 0; i < kN; ++i) dot[i] = _mm256_madd_epi16(dot[i], _mm256_set1_epi16(1));
+  for (size_t i = 0; i < kN; ++i) dot[0][i] = add_up_pairs(sum[i]);
 }
 
 // Codes up to 15, [8 fours of weights][8 rows][4]: the sixteen products of a 16-bit lane cannot overflow,
