@@ -50,13 +50,21 @@ struct Cached {
   }
 };
 
+// What the next block will need: asked for little by little, for the processor waits when too much is under way.
+struct Ahead {
+  const std::byte* from = nullptr;
+  size_t bytes = 0;
+};
+
 // weight[r][t] = q[r] . key[t] for R rows and 16 of the block's keys.
 template <int R>
-inline void scores(const float* q, size_t q_stride, const float* key, size_t key_dim, float* weight) {
+inline void scores(const float* q, size_t q_stride, const float* key, size_t key_dim, Ahead next, float* weight) {
+  const size_t step = (next.bytes + key_dim - 1) / key_dim;
   __m256 sum[R][2];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) sum[r][0] = sum[r][1] = _mm256_setzero_ps();
   for (size_t d = 0; d < key_dim; ++d) {
+    prefetch(next.from + d * step, step);
     const __m256 k0 = _mm256_load_ps(key + d * kBlock), k1 = _mm256_load_ps(key + d * kBlock + 8);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
@@ -173,12 +181,13 @@ struct Tile {
   const Scratch& s;
   const Values& values;
   size_t from;
+  Ahead next_keys, next_values;
   template <int R>
   void run(size_t row) const {
     float* weight = s.weight + row * kBlock;
     const float* q = a.q + row * a.q_stride;
-    scores<R>(q, a.q_stride, s.key, a.key_dim, weight);
-    scores<R>(q, a.q_stride, s.key + 16, a.key_dim, weight + 16);
+    scores<R>(q, a.q_stride, s.key, a.key_dim, row == 0 ? next_keys : Ahead{}, weight);
+    scores<R>(q, a.q_stride, s.key + 16, a.key_dim, row == 0 ? next_values : Ahead{}, weight + 16);
     float shrink[R];
     size_t n[R], common = kBlock;
     for (size_t r = 0; r < R; ++r) {
@@ -198,28 +207,30 @@ struct Tile {
 };
 
 template <class Values>
-void attend_tiles(const AttendArgs& a, const Scratch& s, const Values& values, size_t from) {
-  each_tile(a.rows, Tile<Values>{a, s, values, from});
+void attend_tiles(const AttendArgs& a, const Scratch& s, const Values& values, size_t from, Ahead next_keys,
+                  Ahead next_values) {
+  each_tile(a.rows, Tile<Values>{a, s, values, from, next_keys, next_values});
 }
 
-// The block at position `from`, of which n positions count, and asks for the `next` positions behind it.
+// The block at position `from`, of which n positions count; `next` positions come behind it.
 void attend_block(const AttendArgs& a, const Scratch& s, size_t from, size_t n, size_t next) {
+  Ahead keys, values;
   if (next > 0) {
-    prefetch(key_rows(a, from + kBlock), next * a.key_stride);
-    if (a.value_at != a.key_at) prefetch(value_rows(a, from + kBlock), next * a.value_stride);
+    keys = {key_rows(a, from + kBlock), next * a.key_stride};
+    if (a.value_at != a.key_at) values = {value_rows(a, from + kBlock), next * a.value_stride};
   }
   load_keys(a, from, n, s.key);
   if (a.rows <= kTile) {
     const std::byte* value = value_rows(a, from);
     switch (a.kv_type) {
-      case KvType::kF32: return attend_tiles(a, s, Cached<KvType::kF32>{value, a.value_stride}, from);
-      case KvType::kF16: return attend_tiles(a, s, Cached<KvType::kF16>{value, a.value_stride}, from);
-      case KvType::kBf16: return attend_tiles(a, s, Cached<KvType::kBf16>{value, a.value_stride}, from);
-      case KvType::kQ8_0: return attend_tiles(a, s, Cached<KvType::kQ8_0>{value, a.value_stride}, from);
+      case KvType::kF32: return attend_tiles(a, s, Cached<KvType::kF32>{value, a.value_stride}, from, keys, values);
+      case KvType::kF16: return attend_tiles(a, s, Cached<KvType::kF16>{value, a.value_stride}, from, keys, values);
+      case KvType::kBf16: return attend_tiles(a, s, Cached<KvType::kBf16>{value, a.value_stride}, from, keys, values);
+      case KvType::kQ8_0: return attend_tiles(a, s, Cached<KvType::kQ8_0>{value, a.value_stride}, from, keys, values);
     }
   }
   load_values(a, from, n, s.value, s.value_stride);
-  attend_tiles(a, s, Widened{s.value, s.value_stride}, from);
+  attend_tiles(a, s, Widened{s.value, s.value_stride}, from, keys, values);
 }
 
 }  // namespace
