@@ -2,13 +2,14 @@
 // here or goes through its decoder. Internal linkage only.
 #pragma once
 
+#include "kernels/attend_walk.h"
 #include "kernels/avx512/floats.h"
 #include "kernels/avx512/transpose.h"
 
 namespace kette::kernels::avx512 {
 namespace {
 
-enum : size_t { kBlock = KETTE_ATTEND_BLOCK, kQ8Numbers = 32, kQ8Bytes = 34 };
+enum : size_t { kQ8Numbers = 32, kQ8Bytes = 34 };
 
 // Sixteen keys' dims become rows of 16 keys, kBlock apart. Keys from `n` on are zero and not read.
 inline void keys_f32(const std::byte* key, size_t stride, size_t key_dim, size_t n, float* out) {
@@ -130,30 +131,6 @@ void load_values(const std::byte* value, size_t stride, size_t value_dim, size_t
     }
     _mm512_storeu_ps(out + d, v[0]);
   }
-}
-
-// A row's first `dim` numbers of any type, `step` apart.
-inline void decode_row(const AttendArgs& a, const std::byte* row, size_t dim, float* out, size_t step) {
-  const size_t most = KETTE_KV_BLOCK / a.block_size * a.block_size;
-  float numbers[KETTE_KV_BLOCK];
-  for (size_t d = 0; d < dim; d += most) {
-    const size_t n = dim - d < most ? dim - d : most;
-    a.decode(row + d / a.block_size * a.block_bytes, numbers, (n + a.block_size - 1) / a.block_size * a.block_size);
-    for (size_t i = 0; i < n; ++i) out[(d + i) * step] = numbers[i];
-  }
-}
-
-// Where the rows of a block begin. It lies within one page.
-inline const std::byte* key_rows(const AttendArgs& a, size_t from) {
-  return a.pages[from / KETTE_KV_PAGE] + a.key_at + from % KETTE_KV_PAGE * a.key_stride;
-}
-inline const std::byte* value_rows(const AttendArgs& a, size_t from) {
-  return a.pages[from / KETTE_KV_PAGE] + a.value_at + from % KETTE_KV_PAGE * a.value_stride;
-}
-
-// Asks for bytes that come next. A page's rows are few, and where the next page's are the processor cannot guess.
-inline void prefetch(const std::byte* from, size_t bytes) {
-  for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(from + i), _MM_HINT_T0);
 }
 
 // The keys of the block at position `from`, of which n positions count, transposed.
