@@ -18,6 +18,7 @@ constexpr size_t kGroup = 32;   // weights of a row
 constexpr size_t kDepth = 256;  // weights of a row that are unpacked at once
 constexpr size_t kGroups = kDepth / kGroup;
 constexpr size_t kPanel = 64;   // weight rows unpacked at once for many activations, into the first level of cache
+constexpr size_t kInPlace = 2;  // up to this many activations read the blocks in place
 constexpr size_t kFew = 8;      // up to this many activations are multiplied by a strip at once
 constexpr size_t kColumns = 6;  // of more activations: times two strips
 constexpr size_t kCodes = kGroup * kStrip;  // bytes of codes in a record
@@ -29,7 +30,11 @@ constexpr size_t kNearBytes = 6 << 10;
 //   kParts                scales of a group: 1, or 2 (of its halves)
 //   kSums                 offsets of a group: 0 or 1
 //   kOffset               a code means code - kOffset, which the activation's sum makes good, exactly
-//   unpack(rows, out)     the records of one block of each row
+//   factors(rows, out)    the floats of one block of each row, into records kRecord<Format> bytes apart
+//   codes(rows, out)      the codes, likewise
+//   kAtOnce               groups that `quarters` takes
+//   quarters(rows, r, half, g, codes)   one half, 16 weights, of groups g, g + 1, .. of a block of rows r, r + 4, r + 8
+//                         and r + 12, a row in each quarter, unsigned as above
 struct Rows {
   const uint8_t* row[kStrip];
   size_t at = 0;  // where in each row the block begins
@@ -40,6 +45,13 @@ struct Rows {
   }
   const uint8_t* operator[](size_t r) const { return row[r] + at; }
 };
+
+// Four of the rows' 16 bytes at `at`, r, r + 4, r + 8 and r + 12, side by side.
+inline __m512i four_rows(const Rows& rows, size_t r, size_t at) {
+  const auto line = [&](size_t i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[i] + at)); };
+  const __m512i two = _mm512_inserti32x4(_mm512_castsi128_si512(line(r)), line(r + 4), 1);
+  return _mm512_inserti32x4(_mm512_inserti32x4(two, line(r + 8), 2), line(r + 12), 3);
+}
 
 template <class Format>
 constexpr size_t kRecord = kCodes + (Format::kParts + Format::kSums) * kStrip * sizeof(float);
@@ -157,7 +169,93 @@ inline __attribute__((always_inline)) void add_groups(const uint8_t* strips, siz
   }
 }
 
-// Some activations times one strip after the other. The sums stay in registers.
+// Sums of each quarter of four vectors, of which vector r has rows r, r + 4, r + 8 and r + 12: rows 0 to 15.
+inline __m512i add_up_quarters(const __m512i (&v)[4]) {
+  const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
+  const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
+  return _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+}
+
+inline __m512i in_each_quarter(const int8_t* p) {
+  return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+
+// One block of each row of a strip times kN activations, at `group` of theirs.
+template <class Format, size_t kN>
+inline __attribute__((always_inline)) void add_block(const Rows& w, const Activation* x, size_t group,
+                                                     __m512 (&sum)[kN][1]) {
+  constexpr size_t kAt = Format::kAtOnce, kParts = Format::kParts;
+  alignas(64) uint8_t records[Format::kBlock / kGroup * kRecord<Format>];
+  Format::factors(w, records);
+#pragma GCC unroll 8
+  for (size_t g0 = 0; g0 < Format::kBlock / kGroup; g0 += kAt) {
+    __m512i part[kAt][kN][4];      // of rows r, r + 4, r + 8, r + 12: four numbers of each
+    __m512i dot[kAt][kN][kParts];  // of rows 0 to 15
+#pragma GCC unroll 2
+    for (size_t half = 0; half < 2; ++half) {
+      const bool begins = kParts == 2 || half == 0, ends = kParts == 2 || half == 1;
+      __m512i q[kAt][kN];
+#pragma GCC unroll 4
+      for (size_t j = 0; j < kAt; ++j) {
+#pragma GCC unroll 2
+        for (size_t i = 0; i < kN; ++i) {
+          const int8_t* from = x[i].q + (group + g0 + j) * kGroup + 16 * half;
+          q[j][i] = in_each_quarter(from);
+          if (!begins) continue;
+          // What the codes are too large by.
+          __m512i start = _mm512_setzero_si512();
+          if (Format::kOffset > 0) {
+            const __m512i offset = _mm512_set1_epi8(static_cast<char>(Format::kOffset));
+            __m512i excess = _mm512_dpbusd_epi32(start, offset, q[j][i]);
+            if (!ends) excess = _mm512_dpbusd_epi32(excess, offset, in_each_quarter(from + 16));
+            start = _mm512_sub_epi32(start, excess);
+          }
+#pragma GCC unroll 4
+          for (size_t r = 0; r < 4; ++r) part[j][i][r] = start;
+        }
+      }
+#pragma GCC unroll 4
+      for (size_t r = 0; r < 4; ++r) {
+        __m512i codes[kAt];
+        Format::quarters(w, r, half, g0, codes);
+#pragma GCC unroll 4
+        for (size_t j = 0; j < kAt; ++j) {
+#pragma GCC unroll 2
+          for (size_t i = 0; i < kN; ++i) part[j][i][r] = _mm512_dpbusd_epi32(part[j][i][r], codes[j], q[j][i]);
+        }
+      }
+#pragma GCC unroll 4
+      for (size_t j = 0; j < kAt; ++j) {
+#pragma GCC unroll 2
+        for (size_t i = 0; i < kN; ++i)
+          if (ends) dot[j][i][kParts == 1 ? 0 : half] = add_up_quarters(part[j][i]);
+      }
+    }
+#pragma GCC unroll 4
+    for (size_t j = 0; j < kAt; ++j) {
+      const size_t g = g0 + j;
+      const float* f = reinterpret_cast<const float*>(records + g * kRecord<Format> + kCodes);
+#pragma GCC unroll 2
+      for (size_t i = 0; i < kN; ++i) {
+        const __m512 scale = _mm512_set1_ps(x[i].scale[group + g]), first = _mm512_load_ps(f);
+        if constexpr (kParts == 1) {
+          sum[i][0] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[j][i][0]), _mm512_mul_ps(first, scale), sum[i][0]);
+        } else {
+          const __m512 both = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[j][i][1]), _mm512_load_ps(f + kStrip),
+                                              _mm512_mul_ps(_mm512_cvtepi32_ps(dot[j][i][0]), first));
+          sum[i][0] = _mm512_fmadd_ps(both, scale, sum[i][0]);
+        }
+        const float* sum16 = x[i].sum16 + 2 * (group + g);
+        if (Format::kSums > 0)
+          sum[i][0] =
+              _mm512_fmadd_ps(_mm512_load_ps(f + kParts * kStrip), _mm512_set1_ps(sum16[0] + sum16[1]), sum[i][0]);
+      }
+    }
+  }
+}
+
+// Some activations times one strip after the other: up to kInPlace read the blocks in place, more unpack them. The sums
+// stay in registers.
 template <class Format, size_t kN>
 void dot_few(const DotArgs& a) {
   alignas(64) uint8_t records[kStripBytes<Format>];
@@ -185,10 +283,17 @@ void dot_few(const DotArgs& a) {
           for (size_t i = 0; i < kStrip * Format::kBytes; i += 64) _mm_prefetch(from + i, _MM_HINT_T1);
         }
         next += kStrip * Format::kBytes;
-        Format::unpack(w, records + g * kRecord<Format>);
+        if constexpr (kN <= kInPlace) {
+          add_block<Format, kN>(w, a.x, k / kGroup + g, sum);
+        } else {
+          Format::factors(w, records + g * kRecord<Format>);
+          Format::codes(w, records + g * kRecord<Format>);
+        }
       }
-      for (size_t i = 0; i < kN; ++i) x.take(a.x[i], i, k, groups);
-      add_groups<Format, kN, 1>(records, groups, x, sum);
+      if constexpr (kN > kInPlace) {
+        for (size_t i = 0; i < kN; ++i) x.take(a.x[i], i, k, groups);
+        add_groups<Format, kN, 1>(records, groups, x, sum);
+      }
     }
 #pragma GCC unroll 8
     for (size_t i = 0; i < kN; ++i) _mm512_mask_storeu_ps(a.y + i * a.y_stride + row, first(a.rows - row), sum[i][0]);
@@ -237,8 +342,10 @@ void dot_many(const DotArgs& a) {
         Rows w(a, row + r);
         w.at = at;
         uint8_t* out = panel + r / kStrip * kStripBytes<Format>;
-        for (size_t g = 0; g < groups; g += Format::kBlock / kGroup, w.at += Format::kBytes)
-          Format::unpack(w, out + g * kRecord<Format>);
+        for (size_t g = 0; g < groups; g += Format::kBlock / kGroup, w.at += Format::kBytes) {
+          Format::factors(w, out + g * kRecord<Format>);
+          Format::codes(w, out + g * kRecord<Format>);
+        }
       }
       // Tiles differ by one activation at most.
       const size_t tiles = (a.m + kColumns - 1) / kColumns, next_rows = k + kDepth < a.k ? rows : 0;

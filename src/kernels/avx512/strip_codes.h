@@ -23,12 +23,8 @@ inline __attribute__((always_inline)) void transpose_quarters(__m512i* v) {
 
 // 16 bytes of each row at `at`: v[j] lane r = dword j of row r.
 inline __attribute__((always_inline)) void load_fours(const Rows& rows, size_t at, __m512i (&v)[4]) {
-  const auto line = [&](size_t r) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[r] + at)); };
 #pragma GCC unroll 4
-  for (size_t i = 0; i < 4; ++i) {
-    v[i] = _mm512_inserti32x4(_mm512_castsi128_si512(line(i)), line(4 + i), 1);
-    v[i] = _mm512_inserti32x4(_mm512_inserti32x4(v[i], line(8 + i), 2), line(12 + i), 3);
-  }
+  for (size_t r = 0; r < 4; ++r) v[r] = four_rows(rows, r, at);
   transpose_quarters(v);
 }
 

@@ -20,7 +20,7 @@ struct Q4K {
   // Into records: d * scale, -dmin * min. Dwords a b c of a row's packed sixes: bytes of a are scales 0 to 3, of b mins 0
   // to 3 (6 bits); those 4 to 7 have their low four bits in c (scale in the low nibble, min in the high one) and the upper
   // two in the top of a and b.
-  static inline __attribute__((always_inline)) void store_sixes(const Rows& rows, uint8_t* out) {
+  static inline __attribute__((always_inline)) void factors(const Rows& rows, uint8_t* out) {
     __m512i v[4];
     load_fours(rows, 0, v);  // d dmin, a, b, c
     const Pair d = split_halves(v[0]);
@@ -37,8 +37,7 @@ struct Q4K {
     store_factors(mins, dmin, m_away, out + 4 * kRecord<Q4K> + 64);
   }
 
-  static void unpack(const Rows& rows, uint8_t* out) {
-    store_sixes(rows, out);
+  static void codes(const Rows& rows, uint8_t* out) {
     for (size_t g = 0; g < 8; g += 2) {
       uint8_t* record = out + g * kRecord<Q4K>;
       __m512i v[8];
@@ -49,6 +48,13 @@ struct Q4K {
         store(record + kRecord<Q4K> + 64 * j, high_nibbles(v[j]));
       }
     }
+  }
+  // Two groups lie in the low and the high nibbles of 32 bytes.
+  static constexpr size_t kAtOnce = 2;
+  static void quarters(const Rows& rows, size_t r, size_t half, size_t g, __m512i (&codes)[2]) {
+    const __m512i v = four_rows(rows, r, 16 + 16 * g + 16 * half);
+    codes[0] = low_nibbles(v);
+    codes[1] = high_nibbles(v);
   }
 };
 

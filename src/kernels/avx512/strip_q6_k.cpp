@@ -9,8 +9,7 @@ namespace {
 struct Q6K {
   static constexpr size_t kBlock = 256, kBytes = 210, kParts = 2, kSums = 0, kOffset = 32;
 
-  static void unpack(const Rows& rows, uint8_t* out) {
-    store_scales(rows, out + kCodes);
+  static void codes(const Rows& rows, uint8_t* out) {
     for (size_t half = 0; half < 2; ++half) {
       __m512i a[8], b[8], upper[8];
       load_eights(rows, 64 * half, a);
@@ -19,16 +18,29 @@ struct Q6K {
       uint8_t* record = out + 4 * half * kRecord<Q6K>;
 #pragma GCC unroll 8
       for (size_t j = 0; j < 8; ++j) {
-        const __m512i u = upper[j];
-        store(record + 64 * j, join(a[j], _mm512_slli_epi16(u, 4), 0x3f));
-        store(record + kRecord<Q6K> + 64 * j, join(b[j], _mm512_slli_epi16(u, 2), 0x3f));
-        store(record + 2 * kRecord<Q6K> + 64 * j, join(_mm512_srli_epi16(a[j], 4), u, 0x3f));
-        store(record + 3 * kRecord<Q6K> + 64 * j, join(_mm512_srli_epi16(b[j], 4), _mm512_srli_epi16(u, 2), 0x3f));
+        __m512i codes[4];
+        join_parts(a[j], b[j], upper[j], codes);
+#pragma GCC unroll 4
+        for (size_t part = 0; part < 4; ++part) store(record + part * kRecord<Q6K> + 64 * j, codes[part]);
       }
     }
   }
+  // Four groups, 128 weights.
+  static constexpr size_t kAtOnce = 4;
+  static void quarters(const Rows& rows, size_t r, size_t half, size_t g, __m512i (&codes)[4]) {
+    const size_t low = 16 * g + 16 * half, upper = 128 + 8 * g + 16 * half;
+    join_parts(four_rows(rows, r, low), four_rows(rows, r, low + 32), four_rows(rows, r, upper), codes);
+  }
+  // Codes of four groups, from the nibbles of the first and third, and of the others, and the upper bits of all.
+  static void join_parts(__m512i a, __m512i b, __m512i upper, __m512i (&codes)[4]) {
+    codes[0] = join(a, _mm512_slli_epi16(upper, 4), 0x3f);
+    codes[1] = join(b, _mm512_slli_epi16(upper, 2), 0x3f);
+    codes[2] = join(_mm512_srli_epi16(a, 4), upper, 0x3f);
+    codes[3] = join(_mm512_srli_epi16(b, 4), _mm512_srli_epi16(upper, 2), 0x3f);
+  }
 
-  static void store_scales(const Rows& rows, uint8_t* out) {
+  static void factors(const Rows& rows, uint8_t* out) {
+    out += kCodes;
     const __m512 d = halves(rows, 208);
     __m512i v[4];
     load_fours(rows, 192, v);  // four scales of each row
