@@ -94,12 +94,6 @@ const DotRow& Kernels::dot(std::string_view format, bool exact) const {
   return kDotRows[std::size(kDotRows) - 1];  // ref, any: always last, never declines
 }
 
-const DotRow* Kernels::dot_many(std::string_view format) const {
-  const auto takes = [&](const DotRow& row) { return row.isa <= isa && row.many && row.format == format; };
-  const auto* row = std::find_if(std::begin(kDotRows), std::end(kDotRows), takes);
-  return row == std::end(kDotRows) ? nullptr : row;
-}
-
 const UnpackRow& Kernels::unpack(std::string_view format, PanelType type) const {
   const auto takes = [&](const UnpackRow& row) {
     return row.isa <= isa && row.type == type && (row.format == format || row.format == "any");

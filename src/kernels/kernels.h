@@ -50,8 +50,6 @@ struct Kernels {
   std::string_view generated_isa;              // what generated code may use at most; empty: there is none
   // The dot row for a weight format; exact mode admits only rows that read the activation as f32.
   const DotRow& dot(std::string_view format, bool exact) const;
-  // The row for any number of activations, in fast mode: the same one, another, or nullptr if there is none.
-  const DotRow* dot_many(std::string_view format) const;
   // The row that fills panels of a type with weights of a format.
   const UnpackRow& unpack(std::string_view format, PanelType type) const;
 };

@@ -30,24 +30,19 @@ struct Input {
   size_t stride() const { return paired() + (paired() % 2048 == 0 ? 32 : 0); }
 };
 
-// Which of a linear's dot kernels: &Linear::dot, &Linear::many, or nullptr for panels.
-using By = const kernels::DotRow* Linear::*;
-
 // One product, and how it and its gate are taken.
 struct Job {
   const Product* product;
   Input* input;
-  By dot;
+  bool dot;        // by the dot kernel, not by panels
   size_t at_once;  // rows of x that one call takes
   Additions added, added_to_gate;
 };
 
 // Exact sums are taken by the panels alone, deterministic ones by one dot kernel alone: one order for any number of rows.
-By choose(Mode mode, const Product& p) {
-  if (mode == Mode::kExact) return nullptr;
-  if (mode == Mode::kDeterministic) return &Linear::dot;
-  if (p.x.rows >= std::min(p.linear->panel_from, p.gate == nullptr ? SIZE_MAX : p.gate->panel_from)) return nullptr;
-  return p.x.rows <= kFewRows ? &Linear::dot : &Linear::many;
+bool by_dot(Mode mode, const Product& p) {
+  if (mode != Mode::kFast) return mode == Mode::kDeterministic;
+  return p.x.rows < std::min(p.linear->panel_from, p.gate == nullptr ? SIZE_MAX : p.gate->panel_from);
 }
 
 // The jobs of the products, and their distinct inputs: how many of those.
@@ -58,14 +53,14 @@ size_t plan(Step& step, std::span<const Product> products, Job* jobs, Input* inp
     while (i > 0 && (inputs[i - 1].x.data != p.x.data || inputs[i - 1].x.rows != p.x.rows)) --i;
     if (i == 0) inputs[n++] = {.x = p.x};
     Input& input = inputs[i == 0 ? n - 1 : i - 1];
-    *jobs = {&p, &input, choose(step.mode, p), p.x.rows, {}, {}};
+    *jobs = {&p, &input, by_dot(step.mode, p), p.x.rows, {}, {}};
     for (const Linear* linear : {p.linear, p.gate}) {
       if (linear == nullptr) continue;
-      if (jobs->dot == nullptr) {
+      if (!jobs->dot) {
         input.narrow |= linear->panel->type() == PanelType::kBf16;
         continue;
       }
-      const kernels::DotRow& row = *(linear->*jobs->dot);
+      const kernels::DotRow& row = *linear->dot;
       input.dot = true;
       input.quantize |= row.form == kernels::Form::kQ8;
       if (!row.many) jobs->at_once = kDotRows;
@@ -130,14 +125,13 @@ void add_bias(Step& step, const Linear& linear, size_t first, const Tensor& y) {
 }
 
 // Columns [first, first + y.cols) of the result's rows [row, row + y.rows) -> y.
-void multiply_by_dot(const Linear& linear, const kernels::DotRow& dot, const Input& input, size_t row, size_t first,
-                     const Tensor& y) {
+void multiply_by_dot(const Linear& linear, const Input& input, size_t row, size_t first, const Tensor& y) {
   kernels::DotArgs args = linear.weight.dot_args(first, y.cols);
   args.x = input.forms + row;
   args.m = y.rows;
   args.y = y.data;
   args.y_stride = y.stride;
-  dot.run(args);
+  linear.dot->run(args);
 }
 
 // Columns [first, first + y.cols) of the result -> y: at most kPanelWidth, or kWidePanels times as many if panels are of
@@ -188,8 +182,8 @@ void multiply_piece(Step& step, const Job& job, size_t first, size_t last, float
   const Product& p = *job.product;
   const size_t rows = p.x.rows, cols = last - first;
   const auto multiply = [&](const Linear& linear, const Additions& added, size_t row, const Tensor& y) {
-    if (job.dot != nullptr) {
-      multiply_by_dot(linear, *(linear.*job.dot), *job.input, row, first, y);
+    if (job.dot) {
+      multiply_by_dot(linear, *job.input, row, first, y);
     } else if (Status s = multiply_by_panels(linear, *job.input, first, y, scratch); !s.ok()) {
       step.fail(std::move(s));
     }
@@ -233,7 +227,7 @@ void cut_into_pieces(std::span<const Job> jobs, uint32_t width, F&& f) {
   Cut narrow_panels{kPanelWidth, kWidePanels * kPanelWidth, 0};
   const auto is_narrow = [](const Linear* l) { return l == nullptr || l->panel->type() == PanelType::kBf16; };
   const auto cut_of = [&](const Job& job) -> Cut& {
-    if (job.dot != nullptr) return job.at_once <= kDotRows ? few : many;
+    if (job.dot) return job.at_once <= kDotRows ? few : many;
     return is_narrow(job.product->linear) && is_narrow(job.product->gate) ? narrow_panels : panels;
   };
   for (const Job& job : jobs) cut_of(job).left += job.product->linear->out();
@@ -306,14 +300,10 @@ Linear make_linear(const Weight& weight, std::vector<float> bias, const kernels:
   const bool plain = weight.format->name == "f32" || weight.format->name == "f16";
   const bool narrow = mode == Mode::kFast && kernels.fast_panel != nullptr && !plain;
   kernels::PanelMultiply* panel = narrow ? kernels.fast_panel.get() : kernels.exact_panel.get();
-  const kernels::DotRow* many = mode == Mode::kFast ? kernels.dot_many(weight.format->name) : nullptr;
-  return {weight,
-          std::move(bias),
-          &kernels.dot(weight.format->name, mode == Mode::kExact),
-          many,
-          &kernels.unpack(weight.format->name, panel->type()),
-          panel,
-          many != nullptr ? std::max(kernels.panel_from, kFewRows + 1) : kFewRows + 1};
+  const kernels::DotRow& dot = kernels.dot(weight.format->name, mode == Mode::kExact);
+  return {weight, std::move(bias),
+          &dot,   &kernels.unpack(weight.format->name, panel->type()),
+          panel,  dot.many ? std::max(kernels.panel_from, kFewRows + 1) : kFewRows + 1};
 }
 
 size_t few_rows(const kernels::Kernels& kernels) {

@@ -44,10 +44,9 @@ struct Linear {
   Weight weight;                               // [out, in]
   std::vector<float> bias;                     // [out], or empty
   const kernels::DotRow* dot = nullptr;        // for few rows, and in deterministic mode for any number
-  const kernels::DotRow* many = nullptr;       // for more in fast mode, or nullptr: panels take them
   const kernels::UnpackRow* unpack = nullptr;  // fills the panels
   kernels::PanelMultiply* panel = nullptr;     // and multiplies by them
-  size_t panel_from = 0;                       // in fast mode: from how many rows on
+  size_t panel_from = 0;                       // in fast mode: so many rows or more
   uint32_t id = kUnnamed;                      // among the model's matrices that adapters know by name
 
   size_t in() const { return weight.cols; }

@@ -44,7 +44,6 @@ void measure(const Format& format, const kernels::Kernels& kernels, Executor& ex
     for (const bool panel : {false, true}) {
       nn::Linear linear = nn::make_linear({&format, weight.data(), used, kIn}, {}, kernels, nn::Mode::kFast);
       linear.panel_from = panel ? 0 : SIZE_MAX;
-      if (linear.many == nullptr) linear.many = linear.dot;  // then 16 rows at a time
       nn::Step step(executor, kernels, nn::Mode::kFast, scratch);
       const nn::Product product[] = {{&linear, {x.data(), rows, kIn, kIn}, {y.data(), rows, used, used}}};
       const double t = seconds([&] { nn::multiply(step, product); });
@@ -67,7 +66,7 @@ int main(int argc, char** argv) {
   std::printf("rows: by dot kernels, by panels\n");
   for (int i = 2; i < argc || i == 2; ++i) {
     for (const Format* format : formats()) {
-      const bool dot_takes_many = kernels->dot_many(format->name) != nullptr;
+      const bool dot_takes_many = kernels->dot(format->name, false).many;
       if (i < argc ? format->name == argv[i] : dot_takes_many) measure(*format, *kernels, **pool);
     }
   }

@@ -128,7 +128,7 @@ TEST_CASE("answers, events and what sessions then hold are the same as alone") {
     }
 }
 
-// On AVX2 rows in blocks of integers never depend on each other; elsewhere up to kFewRows of them.
+// Rows never depend on each other where a kernel takes any number of them; elsewhere up to kFewRows do not.
 TEST_CASE("in fast mode the tokens are those of sessions alone, in passes of few rows") {
   const auto loaded = open(llama_path(), nn::Mode::kFast);
   const bool any = loaded->runtime().kernels.dot("q4_0", false).many;

@@ -12,7 +12,6 @@ constexpr size_t kNearBytes = 6 << 10;
 
 // A Format says how its file's blocks meet an activation:
 //   kWeights, kBytes     a step: one or a few blocks
-//   kQ8                  whether it reads the integer form
 //   X activation(x)      what a step needs of an activation, made once for all rows
 //   W unpack(blocks)     what a step needs of a row, made once for all activations
 //   add(w, x, sum)       sum + the step's products, lane by lane
@@ -22,26 +21,13 @@ constexpr size_t kNearBytes = 6 << 10;
 template <class Format>
 struct Padded {
   float f32[Format::kWeights];
-  int8_t q[Format::kWeights];
-  float scale[(Format::kWeights + 31) / 32], sum16[(Format::kWeights + 15) / 16];
 
   Activation take(const Activation& x, size_t from, size_t n) {
     memset(this, 0, sizeof(*this));
-    if (Format::kQ8) {
-      memcpy(q, x.q + from, n);
-      memcpy(scale, x.scale + from / 32, n / 32 * sizeof(float));
-      memcpy(sum16, x.sum16 + from / 16, n / 16 * sizeof(float));
-    } else {
-      memcpy(f32, x.f32 + from, n * sizeof(float));
-    }
-    return {f32, q, scale, sum16};
+    memcpy(f32, x.f32 + from, n * sizeof(float));
+    return {f32, nullptr, nullptr, nullptr};
   }
 };
-
-inline Activation at(const Activation& x, size_t k, bool q8) {
-  if (q8) return {nullptr, x.q + k, x.scale + k / 32, x.sum16 + k / 16};
-  return {x.f32 + k, nullptr, nullptr, nullptr};
-}
 
 // Rows [row, row + kRows) times activations [column, column + M).
 template <class Format, int M>
@@ -73,7 +59,8 @@ inline void dot_tile(const DotArgs& a, size_t row, size_t column) {
     }
     next += kRows * Format::kBytes;
 #pragma GCC unroll 4
-    for (int i = 0; i < M; ++i) x[i] = Format::activation(at(a.x[column + static_cast<size_t>(i)], k, Format::kQ8));
+    for (int i = 0; i < M; ++i)
+      x[i] = Format::activation({a.x[column + static_cast<size_t>(i)].f32 + k, nullptr, nullptr, nullptr});
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
       const typename Format::W unpacked = Format::unpack(w[r]);
@@ -119,39 +106,7 @@ inline void dot_rows(const DotArgs& a) {
   }
 }
 
-inline __m512i load(const void* p) { return _mm512_loadu_si512(p); }
-inline __m128i load16(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
 inline __m256i load32(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
-
-// Four lines of 16 bytes at p, p + step, ...
-inline __m512i load16x4(const uint8_t* p, size_t step) {
-  __m512i v = _mm512_castsi128_si512(load16(p));
-  v = _mm512_inserti32x4(v, load16(p + step), 1);
-  v = _mm512_inserti32x4(v, load16(p + 2 * step), 2);
-  return _mm512_inserti32x4(v, load16(p + 3 * step), 3);
-}
-
-// Four halves at p, p + step, ... as floats.
-inline __m128 load_half_x4(const uint8_t* p, size_t step) {
-  uint16_t h[4];
-  for (int i = 0; i < 4; ++i) memcpy(&h[i], p + static_cast<size_t>(i) * step, 2);
-  __m128i v = _mm_cvtsi32_si128(h[0]);
-  v = _mm_insert_epi16(v, h[1], 1);
-  v = _mm_insert_epi16(v, h[2], 2);
-  return _mm_cvtph_ps(_mm_insert_epi16(v, h[3], 3));
-}
-
-// Each of four floats four times.
-inline __m512 spread4(__m128 v) {
-  const __m512i index = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
-  return _mm512_permutexvar_ps(index, _mm512_castps128_ps512(v));
-}
-
-// -offset * x summed in fours: where products of unsigned codes start from when a code means code - offset.
-inline __m512i start(__m512i x, int offset) {
-  const __m512i sum = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(static_cast<char>(offset)), x);
-  return _mm512_sub_epi32(_mm512_setzero_si512(), sum);
-}
 
 }  // namespace
 }  // namespace kette::kernels::avx512

@@ -6,7 +6,6 @@ namespace {
 
 struct F16 {
   enum : size_t { kWeights = 32, kBytes = 64 };
-  enum : bool { kQ8 = false };
   struct X {
     __m512 v[2];
   };

@@ -1,70 +1,61 @@
 // q6_k: 256 weights are 128 bytes of low nibbles, 64 bytes of upper two bits, 16 int8 scales (one of 16 weights),
 // f16 d; d * scale * (code - 32). Of each 128 weights byte l of 64 holds weights l (low) and l + 64 (high nibble),
 // and byte l of 32 the upper bits of weights l, l + 32, l + 64, l + 96.
-#include "kernels/avx512/dot.h"
-#include "kernels/avx512/nibbles.h"
+#include "kernels/avx512/strip_codes.h"
 
 namespace kette::kernels::avx512 {
 namespace {
 
 struct Q6K {
-  enum : size_t { kWeights = 256, kBytes = 210 };
-  enum : bool { kQ8 = true };
-  struct X {
-    __m512i q[4], start[4];
-    __m512 scale;  // [16], each of eight twice
-  };
-  struct W {
-    __m512i codes[4];
-    __m512 scale;  // [16]
-  };
+  static constexpr size_t kBlock = 256, kBytes = 210, kParts = 2, kSums = 0, kOffset = 32;
 
-  static X activation(const Activation& x) {
-    X out;
-    for (int i = 0; i < 4; ++i) {
-      out.q[i] = load(x.q + 64 * i);
-      out.start[i] = start(out.q[i], 32);
-    }
-    const __m512i twice = _mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
-    out.scale = _mm512_permutexvar_ps(twice, _mm512_castps256_ps512(_mm256_loadu_ps(x.scale)));
-    return out;
-  }
-
-  static void unpack_half(const uint8_t* nibbles, const uint8_t* upper, __m512i* codes) {
-    const __m512i low = load(nibbles);
-    const __m512i high = _mm512_broadcast_i64x4(load32(upper));
-    const __m512i left = _mm512_inserti64x4(_mm512_set1_epi16(4), _mm256_set1_epi16(2), 1);
-    const __m512i right = _mm512_inserti64x4(_mm512_set1_epi16(0), _mm256_set1_epi16(2), 1);
-    codes[0] = join(low, _mm512_sllv_epi16(high, left), 0x3f);
-    codes[1] = join(_mm512_srli_epi16(low, 4), _mm512_srlv_epi16(high, right), 0x3f);
-  }
-
-  static W unpack(const uint8_t* p) {
-    W out;
-    unpack_half(p, p + 128, out.codes);
-    unpack_half(p + 64, p + 160, out.codes + 2);
-    uint16_t d;
-    memcpy(&d, p + 208, 2);
-    const __m512 scales = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load16(p + 192)));
-    out.scale = _mm512_mul_ps(scales, _mm512_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(d))));
-    return out;
-  }
-
-  static __m512 add(const W& w, const X& x, __m512 sum) {
-    const __m512 scale = _mm512_mul_ps(w.scale, x.scale);
-    __m512i index = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+  static void codes(const Rows& rows, uint8_t* out) {
+    for (size_t half = 0; half < 2; ++half) {
+      __m512i a[8], b[8], upper[8];
+      load_eights(rows, 64 * half, a);
+      load_eights(rows, 64 * half + 32, b);
+      load_eights(rows, 128 + 32 * half, upper);
+      uint8_t* record = out + 4 * half * kRecord<Q6K>;
+#pragma GCC unroll 8
+      for (size_t j = 0; j < 8; ++j) {
+        __m512i codes[4];
+        join_parts(a[j], b[j], upper[j], codes);
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      const __m512i dot = _mm512_dpbusd_epi32(x.start[i], w.codes[i], x.q[i]);
-      sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(index, scale), sum);
-      index = _mm512_add_epi32(index, _mm512_set1_epi32(4));
+        for (size_t part = 0; part < 4; ++part) store(record + part * kRecord<Q6K> + 64 * j, codes[part]);
+      }
     }
-    return sum;
+  }
+  // Four groups, 128 weights.
+  static constexpr size_t kAtOnce = 4;
+  static void quarters(const Rows& rows, size_t r, size_t half, size_t g, __m512i (&codes)[4]) {
+    const size_t low = 16 * g + 16 * half, upper = 128 + 8 * g + 16 * half;
+    join_parts(four_rows(rows, r, low), four_rows(rows, r, low + 32), four_rows(rows, r, upper), codes);
+  }
+  // Codes of four groups, from the nibbles of the first and third, and of the others, and the upper bits of all.
+  static void join_parts(__m512i a, __m512i b, __m512i upper, __m512i (&codes)[4]) {
+    codes[0] = join(a, _mm512_slli_epi16(upper, 4), 0x3f);
+    codes[1] = join(b, _mm512_slli_epi16(upper, 2), 0x3f);
+    codes[2] = join(_mm512_srli_epi16(a, 4), upper, 0x3f);
+    codes[3] = join(_mm512_srli_epi16(b, 4), _mm512_srli_epi16(upper, 2), 0x3f);
+  }
+
+  static inline __attribute__((always_inline)) void factors(const Rows& rows, uint8_t* out) {
+    out += kCodes;
+    const __m512 d = halves(rows, 208);
+    __m512i v[4];
+    load_fours(rows, 192, v);  // four scales of each row
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) {
+      const __m512i from_zero = _mm512_xor_si512(v[i / 4], _mm512_set1_epi8(static_cast<char>(0x80)));  // scale + 128
+      const __m512 scale = _mm512_sub_ps(byte_over_2_23(from_zero, i % 4), _mm512_set1_ps(0x1p23f + 128.0f));
+      const size_t half = static_cast<size_t>(i);
+      store(out + half / 2 * kRecord<Q6K> + half % 2 * 64, _mm512_mul_ps(scale, d));
+    }
   }
 };
 
 }  // namespace
 
-void dot_q6_k_few(const DotArgs& a) { dot_rows<Q6K>(a); }
+void dot_q6_k_many(const DotArgs& a) { dot_strips<Q6K>(a); }
 
 }  // namespace kette::kernels::avx512
