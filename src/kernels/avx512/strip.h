@@ -1,6 +1,7 @@
 // Weights times int8 activations, for any number of activations: the walks that the integer formats share. A strip is 16
 // weight rows, a group 32 weights of each. A lane of a vector is a weight row, so that lanes need no adding up, and one
-// instruction multiplies four weights of each row by four of an activation.
+// instruction multiplies four weights of each row by four of an activation. One or two activations, for which a strip
+// is not worth unpacking, read the blocks in place: there a quarter of a vector is a row.
 //
 // y = for each group in order: y += (integer sum) * (the weights' scale * the activation's scale), then y += offset *
 // (the activation's sum) for formats with offsets; formats with a scale for each half of a group: y += (first sum *
