@@ -18,12 +18,13 @@ enum : size_t { kBlock = KETTE_ATTEND_BLOCK };
 //   kTile, kLanes          rows of a tile, at most 8; floats of a vector
 //   load_keys(a, from, n, out)            the first n keys of the block at position `from` -> out [key_dim][kBlock]
 //   load_values(a, from, n, out, stride)  its first n values -> out [n][stride]
-//   Cached<kType>{p, stride}, Widened{p, stride}   where mix_rows takes values from: the cache's rows, or floats
+//   Cached<kType>{p, stride}, Widened{p, stride}   where mix takes values from: the cache's rows, or floats
 //   scores<R>(q, q_stride, key, key_dim, next, weight)   weight[r][t] = q[r] . key[t], R rows, all keys of the block
 //   soften(weight, n, scale, largest, sum)   one row's scores, of which n count, into weights; returns what its sums so
 //                                            far must be multiplied by
-//   mix_rows<R>(weight, values, value_dim, from, n, shrink, out, out_stride)   out[r] = out[r] * shrink[r] + sum over t
-//                                            in [from, n) of weight[r][t] * value[t], added in order of t
+//   mix<R, C>(weight, values, d, from, n, shrink, out, out_stride, last)   of R rows' C vectors from column d on, of the
+//                          last of which `last` numbers are there: out[r] = out[r] * shrink[r] + sum over t in [from, n)
+//                          of weight[r][t] * value[t], added in order of t
 //   multiply(out, n, factor)
 
 // A row's first `dim` numbers of any type, `step` apart.
@@ -86,6 +87,20 @@ inline size_t seen(const AttendArgs& a, size_t row, size_t from) {
   return visible <= from ? 0 : visible - from < kBlock ? visible - from : kBlock;
 }
 
+// All columns of R rows.
+template <class Isa, int R, class Values>
+void mix_rows(const float* weight, const Values& values, size_t value_dim, size_t from, size_t n, const float* shrink,
+              float* out, size_t out_stride) {
+  constexpr size_t kLanes = Isa::kLanes;
+  size_t d = 0;
+  for (; d + 2 * kLanes <= value_dim; d += 2 * kLanes)
+    Isa::template mix<R, 2>(weight, values, d, from, n, shrink, out, out_stride, kLanes);
+  if (const size_t dims = value_dim - d; dims > kLanes)
+    Isa::template mix<R, 2>(weight, values, d, from, n, shrink, out, out_stride, dims - kLanes);
+  else if (dims > 0)
+    Isa::template mix<R, 1>(weight, values, d, from, n, shrink, out, out_stride, dims);
+}
+
 // A tile's rows over the block at position `from`.
 template <class Isa, class Values>
 struct Tile {
@@ -108,13 +123,13 @@ struct Tile {
       common = n[r] < common ? n[r] : common;
     }
     float* out = a.out + row * a.out_stride;
-    Isa::template mix_rows<R>(weight, values, a.value_dim, 0, common, shrink, out, a.out_stride);
+    mix_rows<Isa, R>(weight, values, a.value_dim, 0, common, shrink, out, a.out_stride);
     // What some rows see beyond that: an unseen value must not count even as 0 * infinity.
     const float keep = 1.0f;
     for (size_t r = 0; r < R; ++r)
       if (n[r] > common)
-        Isa::template mix_rows<1>(weight + r * kBlock, values, a.value_dim, common, n[r], &keep, out + r * a.out_stride,
-                                  a.out_stride);
+        mix_rows<Isa, 1>(weight + r * kBlock, values, a.value_dim, common, n[r], &keep, out + r * a.out_stride,
+                         a.out_stride);
   }
   // R is at most this.
   template <int R>

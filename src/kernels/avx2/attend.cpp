@@ -123,17 +123,6 @@ struct Avx2 {
     }
   }
 
-  template <int R, class Values>
-  static void mix_rows(const float* weight, const Values& values, size_t value_dim, size_t from, size_t n,
-                       const float* shrink, float* out, size_t out_stride) {
-    size_t d = 0;
-    for (; d + 16 <= value_dim; d += 16) mix<R, 2>(weight, values, d, from, n, shrink, out, out_stride, 8);
-    if (const size_t dims = value_dim - d; dims > 8)
-      mix<R, 2>(weight, values, d, from, n, shrink, out, out_stride, dims - 8);
-    else if (dims > 0)
-      mix<R, 1>(weight, values, d, from, n, shrink, out, out_stride, dims);
-  }
-
   static void multiply(float* out, size_t n, float factor) {
     for (size_t d = 0; d < n; d += 8)
       store_first(out + d, n - d, _mm256_mul_ps(load_first(out + d, n - d), _mm256_set1_ps(factor)));

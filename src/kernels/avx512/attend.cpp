@@ -110,17 +110,6 @@ struct Avx512 {
     }
   }
 
-  template <int R, class Values>
-  static void mix_rows(const float* weight, const Values& values, size_t value_dim, size_t from, size_t n,
-                       const float* shrink, float* out, size_t out_stride) {
-    size_t d = 0;
-    for (; d + 32 <= value_dim; d += 32) mix<R, 2>(weight, values, d, from, n, shrink, out, out_stride, 16);
-    if (const size_t dims = value_dim - d; dims > 16)
-      mix<R, 2>(weight, values, d, from, n, shrink, out, out_stride, dims - 16);
-    else if (dims > 0)
-      mix<R, 1>(weight, values, d, from, n, shrink, out, out_stride, dims);
-  }
-
   static void multiply(float* out, size_t n, float factor) {
     for (size_t d = 0; d < n; d += 16) {
       const __mmask16 mask = first(n - d);

@@ -4,24 +4,13 @@
 namespace kette::kernels::avx512 {
 namespace {
 
-struct Q4_1 {
+struct Q4_1 : Nibbles<4> {
   static constexpr size_t kBlock = 32, kBytes = 20, kParts = 1, kSums = 1, kOffset = 0;
 
   static void factors(const Rows& rows, uint8_t* out) {
     const Pair d_m = two_halves(rows, 0);
     store(out + kCodes, d_m.first);
     store(out + kCodes + 64, d_m.second);
-  }
-  static void codes(const Rows& rows, uint8_t* out) {
-    __m512i v[4];
-    load_fours(rows, 4, v);
-    store_nibbles(v, out);
-  }
-  static constexpr size_t kAtOnce = 1;
-  // The first half lies in the low nibbles.
-  static void quarters(const Rows& rows, size_t r, size_t half, size_t, __m512i (&codes)[1]) {
-    const __m512i v = four_rows(rows, r, 4);
-    codes[0] = half == 0 ? low_nibbles(v) : high_nibbles(v);
   }
 };
 

@@ -94,5 +94,20 @@ inline __attribute__((always_inline)) void store_nibbles(const __m512i (&v)[4], 
   }
 }
 
+// The codes of q4_0 and q4_1: 16 bytes of nibbles at kAt of a block. A group's first half lies in the low ones.
+template <size_t kAt>
+struct Nibbles {
+  static constexpr size_t kAtOnce = 1;
+  static void codes(const Rows& rows, uint8_t* out) {
+    __m512i v[4];
+    load_fours(rows, kAt, v);
+    store_nibbles(v, out);
+  }
+  static void quarters(const Rows& rows, size_t r, size_t half, size_t, __m512i (&codes)[1]) {
+    const __m512i v = four_rows(rows, r, kAt);
+    codes[0] = half == 0 ? low_nibbles(v) : high_nibbles(v);
+  }
+};
+
 }  // namespace
 }  // namespace kette::kernels::avx512
