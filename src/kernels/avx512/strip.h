@@ -23,7 +23,7 @@ constexpr size_t kInPlace = 2;  // up to this many activations read the blocks i
 constexpr size_t kFew = 8;      // up to this many activations are multiplied by a strip at once
 constexpr size_t kColumns = 6;  // of more activations: times two strips
 constexpr size_t kCodes = kGroup * kStrip;  // bytes of codes in a record
-constexpr size_t kAhead = 896;  // so many bytes of a row before they are read, they are asked for
+constexpr size_t kAhead = 1024;  // so many bytes of a row before they are read, they are asked for
 
 // A Format says how its blocks become records, one a group of a strip: codes [8 fours of weights][16 rows][4], unsigned,
 // then vectors of floats: scales [kParts][16 rows], offsets [kSums][16 rows].
@@ -38,32 +38,37 @@ constexpr size_t kAhead = 896;  // so many bytes of a row before they are read, 
 //                         and r + 12, a row in each quarter, unsigned as above
 struct Rows {
   const uint8_t* row[kStrip];
-  size_t row_bytes, at = 0;  // where in each row the block begins
+  size_t apart;   // bytes from one of them to the next
+  size_t end;     // of the bytes that are read one after the other from row 0 on, in this strip and those after it
+  size_t at = 0;  // where in each row the block begins
 
-  // From `first` on; rows beyond the last repeat it.
-  Rows(const DotArgs& a, size_t first) : row_bytes(a.row_bytes) {
-    for (size_t r = 0; r < kStrip; ++r) row[r] = a.weight + (first + r < a.rows ? first + r : a.rows - 1) * a.row_bytes;
+  // Row `first`, and every `step`th behind it; rows beyond the last repeat it. So many strips more begin at the rows
+  // behind these.
+  Rows(const DotArgs& a, size_t first, size_t step = 1, size_t more = 0)
+      : apart(step * a.row_bytes), end((more + 1) * a.row_bytes) {
+    for (size_t r = 0; r < kStrip; ++r) {
+      const size_t index = first + r * step;
+      row[r] = a.weight + (index < a.rows ? index : a.rows - 1) * a.row_bytes;
+    }
   }
   const uint8_t* operator[](size_t r) const { return row[r] + at; }
-  // Where that lies of row 0 which is read after so many bytes more of each: maybe in the next strip.
-  const uint8_t* ahead(size_t bytes) const {
-    const size_t then = at + (bytes < row_bytes ? bytes : row_bytes);
-    return row[0] + (then < row_bytes ? then : then + (kStrip - 1) * row_bytes);
+  // Where that lies of row 0 which is read after kAhead more bytes of each.
+  const uint8_t* ahead() const {
+    const size_t then = at + (kAhead < end ? kAhead : end);
+    return row[0] + (then < end ? then : then + (kStrip - 1) * apart);
   }
 };
 
-// One of so many steps over a strip's blocks asks for its share of those that are read later, from `ahead` of row 0 on,
-// line by line: hardware does not follow sixteen streams as short as a row, and many lines asked for at once keep those
-// waiting that are wanted now. Past the end it is harmless. On a Zen 4 two threads read q4_k so at 30 GB/s of 34, q6_k
-// at 27; 27 and 19 if the whole of the next strip's lines were asked for in the order in which they lie.
+// One of so many steps through a block asks for its share of what is read later, from `ahead` of row 0 on. What hardware
+// follows by itself stands still where a row's block crosses into a line that it did not expect; many lines asked for
+// at once keep those waiting that are wanted now. Past the end it is harmless.
 template <class Format>
 inline __attribute__((always_inline)) void ask(const Rows& rows, const uint8_t* ahead, size_t step, size_t steps) {
-  constexpr size_t kLines = (Format::kBytes + 63) / 64, kAll = kStrip * kLines;
-#pragma GCC unroll 8
-  for (size_t i = step * kAll / steps; i < (step + 1) * kAll / steps; ++i) {
-    const uint8_t* line = ahead + i / kLines * rows.row_bytes + 64 * (i % kLines);
+  for (size_t r = step * kStrip / steps; r < (step + 1) * kStrip / steps; ++r) {
+    const char* line = reinterpret_cast<const char*>(ahead + r * rows.apart);
     __asm__ volatile("" : "+r"(line));  // or GCC takes this for a function without effect, and drops its calls
-    _mm_prefetch(reinterpret_cast<const char*>(line), _MM_HINT_T1);
+#pragma GCC unroll 8
+    for (size_t i = 0; i < Format::kBytes; i += 64) _mm_prefetch(line + i, _MM_HINT_T1);
   }
 }
 
@@ -206,7 +211,7 @@ template <class Format, size_t kN>
 inline __attribute__((always_inline)) void add_block(const Rows& w, const Activation* x, size_t group,
                                                      __m512 (&sum)[kN][1]) {
   constexpr size_t kAt = Format::kAtOnce, kParts = Format::kParts, kSteps = Format::kBlock / kGroup / kAt * 8;
-  const uint8_t* ahead = w.ahead(kAhead);
+  const uint8_t* ahead = w.ahead();
   alignas(64) uint8_t records[Format::kBlock / kGroup * kRecord<Format>];
   Format::factors(w, records);
 #pragma GCC unroll 8
@@ -277,14 +282,23 @@ inline __attribute__((always_inline)) void add_block(const Rows& w, const Activa
   }
 }
 
+// How far apart the rows of a strip lie: as far as may be, so that each lane reads a long stretch of memory, which
+// hardware follows. Not by a multiple of 4,096 bytes, or all would take the same few places of the first level of cache.
+inline size_t rows_apart(const DotArgs& a) {
+  size_t step = (a.rows + kStrip - 1) / kStrip;
+  while (step > 1 && step * a.row_bytes % 4096 == 0) step /= 2;
+  return step;
+}
+
 // Some activations times one strip after the other: up to kInPlace read the blocks in place, more unpack them. The sums
 // stay in registers.
 template <class Format, size_t kN>
 void dot_few(const DotArgs& a) {
   alignas(64) uint8_t records[kStripBytes<Format>];
   Columns<Format> x;
-  for (size_t row = 0; row < a.rows; row += kStrip) {
-    Rows w(a, row);
+  const size_t step = rows_apart(a);
+  for (size_t row = 0; row < a.rows; row += (row + 1) % step == 0 ? 1 + (kStrip - 1) * step : 1) {
+    Rows w(a, row, step, step - 1 - row % step);
     __m512 sum[kN][1];
 #pragma GCC unroll 8
     for (size_t i = 0; i < kN; ++i) sum[i][0] = _mm512_setzero_ps();
@@ -294,7 +308,7 @@ void dot_few(const DotArgs& a) {
         if constexpr (kN <= kInPlace) {
           add_block<Format, kN>(w, a.x, k / kGroup + g, sum);
         } else {
-          ask<Format>(w, w.ahead(kAhead), 0, 1);
+          ask<Format>(w, w.ahead(), 0, 1);
           Format::factors(w, records + g * kRecord<Format>);
           Format::codes(w, records + g * kRecord<Format>);
         }
@@ -305,7 +319,11 @@ void dot_few(const DotArgs& a) {
       }
     }
 #pragma GCC unroll 8
-    for (size_t i = 0; i < kN; ++i) _mm512_mask_storeu_ps(a.y + i * a.y_stride + row, first(a.rows - row), sum[i][0]);
+    for (size_t i = 0; i < kN; ++i) {
+      alignas(64) float y[kStrip];
+      _mm512_store_ps(y, sum[i][0]);
+      for (size_t r = 0; r < kStrip && row + r * step < a.rows; ++r) a.y[i * a.y_stride + row + r * step] = y[r];
+    }
   }
 }
 
