@@ -10,6 +10,7 @@
 
 #include "kernels/avx2/floats.h"
 #include "kernels/avx2/transpose.h"
+#include "kernels/strip_rows.h"
 
 namespace kette::kernels::avx2 {
 namespace {
@@ -19,7 +20,6 @@ constexpr size_t kGroup = 32;   // weights of a row
 constexpr size_t kPanel = 32;   // weight rows unpacked at once, into the first level of cache
 constexpr size_t kColumns = 4;  // activations multiplied at once
 constexpr size_t kFew = 2;      // up to this many activations read the blocks in place
-constexpr size_t kNearBytes = 6 << 10;
 
 // A Format says how its blocks become records, one a group of a strip: codes, then floats: the scales [8], then the
 // offsets [kSums][8].
@@ -36,18 +36,7 @@ constexpr size_t kNearBytes = 6 << 10;
 //   kAtOnce                     groups that `sums` takes
 //   sums<kN>(rows, g, record, q, dot)   the same for groups g, g + 1, .. of a block of each row, from the blocks; the
 //                               records have their floats. q: where the first group's activations begin
-// The blocks of a strip: of each row the same one.
-struct Rows {
-  const uint8_t* row[kStrip];
-  size_t at;
-
-  // From `first` on; rows beyond the last repeat it.
-  Rows(const DotArgs& a, size_t first, size_t at_) : at(at_) {
-#pragma GCC unroll 8
-    for (size_t r = 0; r < kStrip; ++r) row[r] = a.weight + (first + r < a.rows ? first + r : a.rows - 1) * a.row_bytes;
-  }
-  const uint8_t* operator[](size_t r) const { return row[r] + at; }
-};
+using Rows = StripRows<kStrip>;
 
 template <class Format>
 constexpr size_t kRecord = Format::kCodes + (1 + Format::kSums) * kStrip * sizeof(float);
@@ -129,7 +118,8 @@ void tile(const uint8_t* panel, size_t groups, const Columns<Format>& x, bool ad
 
 template <class Format>
 void pack_strip(const DotArgs& a, size_t row, size_t k, size_t groups, uint8_t* out) {
-  Rows w(a, row, k / Format::kBlock * Format::kBytes);
+  Rows w(a, row);
+  w.at = k / Format::kBlock * Format::kBytes;
   for (size_t g = 0; g < groups; g += Format::kBlock / kGroup, w.at += Format::kBytes) {
     Format::factors(w, out + g * kRecord<Format>);
     Format::codes(w, out + g * kRecord<Format>);
@@ -173,6 +163,7 @@ inline __attribute__((always_inline)) void add_block(const Rows& w, const Activa
   Format::factors(w, records);
 #pragma GCC unroll 8
   for (size_t first = 0; first < Format::kBlock / kGroup; first += Format::kAtOnce) {
+    w.ask<Format::kBytes>(first / Format::kAtOnce, Format::kBlock / kGroup / Format::kAtOnce);
     const int8_t* q[kN];
 #pragma GCC unroll 4
     for (size_t i = 0; i < kN; ++i) q[i] = x[i].q + (group + first) * kGroup;
@@ -199,37 +190,19 @@ inline __attribute__((always_inline)) void add_block(const Rows& w, const Activa
 
 template <class Format, size_t kN>
 void dot_few(const DotArgs& a) {
-  constexpr size_t kBlocks = Format::kBlock == kGroup ? 4 : 1;  // at a time
-  const size_t blocks = a.k / Format::kBlock;
-  const bool near = kStrip * a.row_bytes <= kNearBytes;
-  for (size_t row = 0; row < a.rows; row += kStrip) {
-    Rows w(a, row, 0);
-    // The next strip is fetched meanwhile, in the order in which it lies: hardware does not follow streams as short as
-    // a row. A prefetch past the end is harmless. Long rows would drive each other out of the first level.
-    const char* next = reinterpret_cast<const char*>(a.weight + (row + kStrip) * a.row_bytes);
+  each_strip<kStrip>(a, [&](Rows w, size_t row, size_t step) {
     __m256 sum[kN];
 #pragma GCC unroll 4
     for (size_t i = 0; i < kN; ++i) sum[i] = _mm256_setzero_ps();
-    size_t block = 0;
-    for (; block + kBlocks <= blocks; block += kBlocks) {
-      // Not a function: GCC takes one that only prefetches for one without effect, and drops its calls.
-      if (near) {
-#pragma GCC unroll 32
-        for (size_t i = 0; i < kStrip * kBlocks * Format::kBytes; i += 64) _mm_prefetch(next + i, _MM_HINT_T0);
-      } else {
-#pragma GCC unroll 32
-        for (size_t i = 0; i < kStrip * kBlocks * Format::kBytes; i += 64) _mm_prefetch(next + i, _MM_HINT_T1);
-      }
-      next += kStrip * kBlocks * Format::kBytes;
-#pragma GCC unroll 4
-      for (size_t b = 0; b < kBlocks; ++b, w.at += Format::kBytes)
-        add_block<Format, kN>(w, a.x, (block + b) * (Format::kBlock / kGroup), sum);
-    }
-    for (; block < blocks; ++block, w.at += Format::kBytes)
+    for (size_t block = 0; block < a.k / Format::kBlock; ++block, w.at += Format::kBytes)
       add_block<Format, kN>(w, a.x, block * (Format::kBlock / kGroup), sum);
 #pragma GCC unroll 4
-    for (size_t i = 0; i < kN; ++i) store_first(a.y + i * a.y_stride + row, a.rows - row, sum[i]);
-  }
+    for (size_t i = 0; i < kN; ++i) {
+      alignas(32) float sums[kStrip];
+      _mm256_store_ps(sums, sum[i]);
+      store_apart<kStrip>(a, i, row, step, sums);
+    }
+  });
 }
 
 template <class Format>

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "kernels/avx512/floats.h"
+#include "kernels/strip_rows.h"
 
 namespace kette::kernels::avx512 {
 namespace {
@@ -23,7 +24,6 @@ constexpr size_t kInPlace = 2;  // up to this many activations read the blocks i
 constexpr size_t kFew = 8;      // up to this many activations are multiplied by a strip at once
 constexpr size_t kColumns = 6;  // of more activations: times two strips
 constexpr size_t kCodes = kGroup * kStrip;  // bytes of codes in a record
-constexpr size_t kAhead = 1024;  // so many bytes of a row before they are read, they are asked for
 
 // A Format says how its blocks become records, one a group of a strip: codes [8 fours of weights][16 rows][4], unsigned,
 // then vectors of floats: scales [kParts][16 rows], offsets [kSums][16 rows].
@@ -36,41 +36,7 @@ constexpr size_t kAhead = 1024;  // so many bytes of a row before they are read,
 //   kAtOnce               groups that `quarters` takes
 //   quarters(rows, r, half, g, codes)   one half, 16 weights, of groups g, g + 1, .. of a block of rows r, r + 4, r + 8
 //                         and r + 12, a row in each quarter, unsigned as above
-struct Rows {
-  const uint8_t* row[kStrip];
-  size_t apart;   // bytes from one of them to the next
-  size_t end;     // of the bytes that are read one after the other from row 0 on, in this strip and those after it
-  size_t at = 0;  // where in each row the block begins
-
-  // Row `first`, and every `step`th behind it; rows beyond the last repeat it. So many strips more begin at the rows
-  // behind these.
-  Rows(const DotArgs& a, size_t first, size_t step = 1, size_t more = 0)
-      : apart(step * a.row_bytes), end((more + 1) * a.row_bytes) {
-    for (size_t r = 0; r < kStrip; ++r) {
-      const size_t index = first + r * step;
-      row[r] = a.weight + (index < a.rows ? index : a.rows - 1) * a.row_bytes;
-    }
-  }
-  const uint8_t* operator[](size_t r) const { return row[r] + at; }
-  // Where that lies of row 0 which is read after kAhead more bytes of each.
-  const uint8_t* ahead() const {
-    const size_t then = at + (kAhead < end ? kAhead : end);
-    return row[0] + (then < end ? then : then + (kStrip - 1) * apart);
-  }
-};
-
-// One of so many steps through a block asks for its share of what is read later, from `ahead` of row 0 on. What hardware
-// follows by itself stands still where a row's block crosses into a line that it did not expect; many lines asked for
-// at once keep those waiting that are wanted now. Past the end it is harmless.
-template <class Format>
-inline __attribute__((always_inline)) void ask(const Rows& rows, const uint8_t* ahead, size_t step, size_t steps) {
-  for (size_t r = step * kStrip / steps; r < (step + 1) * kStrip / steps; ++r) {
-    const char* line = reinterpret_cast<const char*>(ahead + r * rows.apart);
-    __asm__ volatile("" : "+r"(line));  // or GCC takes this for a function without effect, and drops its calls
-#pragma GCC unroll 8
-    for (size_t i = 0; i < Format::kBytes; i += 64) _mm_prefetch(line + i, _MM_HINT_T1);
-  }
-}
+using Rows = StripRows<kStrip>;
 
 // Four of the rows' 16 bytes at `at`, r, r + 4, r + 8 and r + 12, side by side.
 inline __m512i four_rows(const Rows& rows, size_t r, size_t at) {
@@ -211,7 +177,6 @@ template <class Format, size_t kN>
 inline __attribute__((always_inline)) void add_block(const Rows& w, const Activation* x, size_t group,
                                                      __m512 (&sum)[kN][1]) {
   constexpr size_t kAt = Format::kAtOnce, kParts = Format::kParts, kSteps = Format::kBlock / kGroup / kAt * 8;
-  const uint8_t* ahead = w.ahead();
   alignas(64) uint8_t records[Format::kBlock / kGroup * kRecord<Format>];
   Format::factors(w, records);
 #pragma GCC unroll 8
@@ -243,7 +208,7 @@ inline __attribute__((always_inline)) void add_block(const Rows& w, const Activa
       }
 #pragma GCC unroll 4
       for (size_t r = 0; r < 4; ++r) {
-        ask<Format>(w, ahead, g0 / kAt * 8 + 4 * half + r, kSteps);
+        w.ask<Format::kBytes>(g0 / kAt * 8 + 4 * half + r, kSteps);
         __m512i codes[kAt];
         Format::quarters(w, r, half, g0, codes);
 #pragma GCC unroll 4
@@ -282,23 +247,13 @@ inline __attribute__((always_inline)) void add_block(const Rows& w, const Activa
   }
 }
 
-// How far apart the rows of a strip lie: as far as may be, so that each lane reads a long stretch of memory, which
-// hardware follows. Not by a multiple of 4,096 bytes, or all would take the same few places of the first level of cache.
-inline size_t rows_apart(const DotArgs& a) {
-  size_t step = (a.rows + kStrip - 1) / kStrip;
-  while (step > 1 && step * a.row_bytes % 4096 == 0) step /= 2;
-  return step;
-}
-
 // Some activations times one strip after the other: up to kInPlace read the blocks in place, more unpack them. The sums
 // stay in registers.
 template <class Format, size_t kN>
 void dot_few(const DotArgs& a) {
   alignas(64) uint8_t records[kStripBytes<Format>];
   Columns<Format> x;
-  const size_t step = rows_apart(a);
-  for (size_t row = 0; row < a.rows; row += (row + 1) % step == 0 ? 1 + (kStrip - 1) * step : 1) {
-    Rows w(a, row, step, step - 1 - row % step);
+  each_strip<kStrip>(a, [&](Rows w, size_t row, size_t step) {
     __m512 sum[kN][1];
 #pragma GCC unroll 8
     for (size_t i = 0; i < kN; ++i) sum[i][0] = _mm512_setzero_ps();
@@ -308,7 +263,7 @@ void dot_few(const DotArgs& a) {
         if constexpr (kN <= kInPlace) {
           add_block<Format, kN>(w, a.x, k / kGroup + g, sum);
         } else {
-          ask<Format>(w, w.ahead(), 0, 1);
+          w.ask<Format::kBytes>(0, 1);
           Format::factors(w, records + g * kRecord<Format>);
           Format::codes(w, records + g * kRecord<Format>);
         }
@@ -320,11 +275,11 @@ void dot_few(const DotArgs& a) {
     }
 #pragma GCC unroll 8
     for (size_t i = 0; i < kN; ++i) {
-      alignas(64) float y[kStrip];
-      _mm512_store_ps(y, sum[i][0]);
-      for (size_t r = 0; r < kStrip && row + r * step < a.rows; ++r) a.y[i * a.y_stride + row + r * step] = y[r];
+      alignas(64) float sums[kStrip];
+      _mm512_store_ps(sums, sum[i][0]);
+      store_apart<kStrip>(a, i, row, step, sums);
     }
-  }
+  });
 }
 
 // Two strips of a panel times kN activations. y: [kN][y_stride], n <= 32 numbers of each.
