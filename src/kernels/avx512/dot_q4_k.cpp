@@ -23,16 +23,14 @@ struct Q4K {
   static inline __attribute__((always_inline)) void factors(const Rows& rows, uint8_t* out) {
     __m512i v[4];
     load_fours(rows, 0, v);  // d dmin, a, b, c
-    const Pair d = split_halves(v[0]);
-    const __m512 dmin = _mm512_sub_ps(_mm512_setzero_ps(), d.second);
-    const __m512 far = _mm512_set1_ps(-0x1p23f), d_away = _mm512_mul_ps(d.first, far),
-                 m_away = _mm512_mul_ps(dmin, far);
+    const __m512 d = low_halves(v[0]), dmin = _mm512_sub_ps(_mm512_setzero_ps(), high_halves(v[0]));
+    const __m512 far = _mm512_set1_ps(-0x1p23f), d_away = _mm512_mul_ps(d, far), m_away = _mm512_mul_ps(dmin, far);
     const __m512i six = _mm512_set1_epi8(0x3f);
     const __m512i scales = join(v[3], _mm512_srli_epi32(v[1], 2), 0x3f);
     const __m512i mins = join(_mm512_srli_epi32(v[3], 4), _mm512_srli_epi32(v[2], 2), 0x3f);
     out += kCodes;
-    store_factors(_mm512_and_si512(v[1], six), d.first, d_away, out);
-    store_factors(scales, d.first, d_away, out + 4 * kRecord<Q4K>);
+    store_factors(_mm512_and_si512(v[1], six), d, d_away, out);
+    store_factors(scales, d, d_away, out + 4 * kRecord<Q4K>);
     store_factors(_mm512_and_si512(v[2], six), dmin, m_away, out + 64);
     store_factors(mins, dmin, m_away, out + 4 * kRecord<Q4K> + 64);
   }

@@ -41,7 +41,7 @@ struct Q6K {
 
   static inline __attribute__((always_inline)) void factors(const Rows& rows, uint8_t* out) {
     out += kCodes;
-    const __m512 d = halves(rows, 208);
+    const __m512 d = high_halves(dwords<true>(rows, 194));
     __m512i v[4];
     load_fours(rows, 192, v);  // four scales of each row
 #pragma GCC unroll 16

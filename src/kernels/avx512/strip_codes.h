@@ -46,38 +46,17 @@ inline __attribute__((always_inline)) void load_eights(const Rows& rows, size_t 
   }
 }
 
-// A 16-bit or a 32-bit number of each row, by general registers, which have nothing else to do.
-template <class Number>
-inline __attribute__((always_inline)) void gather(const Rows& rows, size_t at, Number* out) {
-#pragma GCC unroll 16
-  for (size_t r = 0; r < kStrip; ++r) {
-    Number v;
-    memcpy(&v, rows[r] + at, sizeof(v));
-    *static_cast<volatile Number*>(out + r) = v;  // or GCC would insert them into a vector, one by one
-  }
+// The first or the last dword of 16 bytes of each row at `at`. Sixteen loads of a dword each would go through memory.
+template <bool kLast>
+inline __attribute__((always_inline)) __m512i dwords(const Rows& rows, size_t at) {
+  const __m512i a = four_rows(rows, 0, at), b = four_rows(rows, 1, at), c = four_rows(rows, 2, at),
+                d = four_rows(rows, 3, at);
+  if (kLast) return _mm512_unpackhi_epi64(_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
+  return _mm512_unpacklo_epi64(_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
 }
-// A half of each row, as floats.
-inline __m512 halves(const Rows& rows, size_t at) {
-  alignas(32) uint16_t h[kStrip];
-  gather(rows, at, h);
-  return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(h)));
-}
-// Two neighbouring halves of each row, a dword.
-struct Pair {
-  __m512 first, second;
-};
-inline Pair split_halves(__m512i dwords) {
-  const __m512i index =
-      _mm512_set_epi32(0x1f001d, 0x1b0019, 0x170015, 0x130011, 0x0f000d, 0x0b0009, 0x070005, 0x030001, 0x1e001c,
-                       0x1a0018, 0x160014, 0x120010, 0x0e000c, 0x0a0008, 0x060004, 0x020000);
-  const __m512i sorted = _mm512_permutexvar_epi16(index, dwords);  // the first ones, then the second ones
-  return {_mm512_cvtph_ps(_mm512_castsi512_si256(sorted)), _mm512_cvtph_ps(_mm512_extracti64x4_epi64(sorted, 1))};
-}
-inline Pair two_halves(const Rows& rows, size_t at) {
-  alignas(64) uint32_t h[kStrip];
-  gather(rows, at, h);
-  return split_halves(_mm512_load_si512(h));
-}
+// Two neighbouring halves, as floats.
+inline __m512 low_halves(__m512i dwords) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(dwords)); }
+inline __m512 high_halves(__m512i dwords) { return low_halves(_mm512_srli_epi32(dwords, 16)); }
 
 // 2^23 + byte i of each dword, as floats.
 inline __m512 byte_over_2_23(__m512i dwords, int i) {
