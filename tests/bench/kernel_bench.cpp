@@ -74,11 +74,11 @@ void bench_dot(const DotRow& row, const Format& format, const VectorKernels& vec
     AlignedBuffer<float> y(s.rows * s.m);
     DotArgs args{weight.data(),     row_bytes,         s.rows, s.k, xs.data(), s.m, y.data(), s.rows, format.decode,
                  format.block_size, format.block_bytes};
-    // In calls of 64 rows, as the thread pool hands them out.
+    // In calls of 256 rows, as the thread pool hands them out.
     const double t = seconds([&] {
-      for (size_t r = 0; r < s.rows; r += 64) {
+      for (size_t r = 0; r < s.rows; r += 256) {
         args.weight = weight.data() + r * row_bytes;
-        args.rows = std::min<size_t>(64, s.rows - r);
+        args.rows = std::min<size_t>(256, s.rows - r);
         args.y = y.data() + r;
         row.run(args);
       }
