@@ -101,6 +101,7 @@ struct Avx512 {
         for (int c = 0; c < C; ++c) sum[r][c] = _mm512_fmadd_ps(w, v[c], sum[r][c]);
       }
     }
+    __asm__("" : "+r"(out), "+r"(out_stride));  // or GCC keeps addresses in registers, and so sums and values in memory
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 2
