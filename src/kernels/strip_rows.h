@@ -31,8 +31,8 @@ struct StripRows {
   }
   const uint8_t* operator[](size_t r) const { return row[r] + at; }
 
-  // One of so many steps through `bytes` of each row asks for its share of what is read kAhead bytes later, line by line:
-  // many lines asked for at once keep those waiting that are wanted now. Past the end it is harmless.
+  // One of so many steps through kBytes of each row asks for its share of what is read kAhead bytes later: many lines asked
+  // for at once keep those waiting that are wanted now. Past the end it is harmless.
   template <size_t kBytes>
   inline __attribute__((always_inline)) void ask(size_t step, size_t steps) const {
     const size_t then = at + (kAhead < end ? kAhead : end);

@@ -154,6 +154,19 @@ TEST_CASE("dot rows: values, independence of rows and activations, no write besi
   });
 }
 
+TEST_CASE("dot rows: a piece whose rows would lie a multiple of 4,096 bytes apart") {
+  Random random(9);
+  for_each_row([&](const DotRow& row, const Format& format) {
+    if (!row.many) return;
+    const Problem p(format, 250, 4096, 1, random);
+    std::vector<float> y(p.rows + 1, 12345.0f);
+    row.run(p.args(y.data()));
+    CHECK(y.back() == 12345.0f);
+    check_values(row, p, y);
+    check_independence(row, p, y);
+  });
+}
+
 TEST_CASE("dot rows of any number of activations: values and independence where panels and their depth are passed") {
   Random random(8);
   for_each_row([&](const DotRow& row, const Format& format) {
