@@ -82,12 +82,13 @@ kette_status kette_runtime_describe_cpu(const kette_runtime* runtime, kette_buf*
     KETTE_TRY(require_live(runtime, "runtime"));
     KETTE_TRY(require(json, "json"));
     const kette::Runtime& r = *runtime->runtime;
+    const bool has_bf16_panels = std::ranges::any_of(
+        r.kernels.fast_panels, [](const auto& p) { return p->type() == kette::kernels::PanelType::kBf16; });
     *json = make_buf(fmt::format(
         R"({{"isa": "{}", "cpu_isa": "{}", "generated_code": {}, "generated_isa": "{}", "bf16_panels": {}, )"
         R"("threads": {}, "usable_cores": {}, "quantum_us": {}}})",
         kette::isa_name(r.kernels.isa), kette::isa_name(kette::detect_isa()), !r.kernels.generated_isa.empty(),
-        r.kernels.generated_isa, r.kernels.fast_panel != nullptr, r.executor->width(), kette::usable_cores(),
-        r.quantum_us));
+        r.kernels.generated_isa, has_bf16_panels, r.executor->width(), kette::usable_cores(), r.quantum_us));
     return KETTE_OK;
   });
 }

@@ -43,11 +43,38 @@ struct DotArgs {
 };
 using Dot = void (*)(const DotArgs&);
 
+// What panels of integers are made of, and the activations that they are multiplied by: 256 numbers, kept together.
+#define KETTE_INT_BLOCK 256
+#define KETTE_INT_MOST_SCALE 4095
+#define KETTE_INT_MOST_OFFSET 32767
+// A number is (q - 128) * scale * ratio / 2^15 of its group of 32.
+struct IntNumbers {
+  uint8_t q[KETTE_INT_BLOCK];           // 1 to 255; 128 behind the last number
+  int16_t ratio[KETTE_INT_BLOCK / 32];  // of a group's largest magnitude to that of the block, times 2^15 - 1
+  int16_t sum[KETTE_INT_BLOCK / 32];    // of q - 128 over the group, times ratio / 2^15
+  float scale;
+};
+// 16 weight rows. A number is (code * 2^-shift * scale + offset) * unit; `share` of them, 16 or 32, share a scale, and 32 an
+// offset. What is behind a row's last number, to the next multiple of 64, is 0. The multiply's sums are those of
+//   (start + the sum over `share` of q * code) >> shift, of 16 bits, times round(scale * ratio / 2^15), and offset * sum,
+// and stay below 2^31 over a block.
+struct IntWeights {
+  int8_t code[KETTE_INT_BLOCK / 4][16][4];
+  int32_t start[KETTE_INT_BLOCK / 16][16];      // -128 * the sum of codes, for q is too large, and half of 2^shift
+  int16_t scale[KETTE_INT_BLOCK / 32][16][2];   // of two times `share` numbers; at most KETTE_INT_MOST_SCALE
+  int16_t offset[KETTE_INT_BLOCK / 64][16][2];  // of two times 32; at most KETTE_INT_MOST_OFFSET
+  float unit[16];
+  alignas(64) uint32_t share;  // these are the same in a whole panel
+  int32_t shift;
+  bool has_offsets;
+};
+
 // Weight rows become the columns of a panel (kernels/panel.h): for the matmul of many rows.
 //   f32   panel [depth][KETTE_PANEL_WIDTH]
 //   bf16  panel [depth / 2][KETTE_PANEL_WIDTH][2], rounded to nearest even; depth is even
-// Numbers from n to depth are zeros, and so are the panel's columns from `rows` to the next multiple of 16. What lies
-// beyond that column is left as it is.
+//   ints  panel [depth / KETTE_INT_BLOCK][KETTE_PANEL_WIDTH / 16] of IntWeights, whose units are as small as may be
+// Numbers from n to depth are zeros, and so are the panel's columns from `rows` to the next multiple of 16 (of integers:
+// in those, to the next multiple of 32, lie any). What lies beyond that column is left as it is.
 struct UnpackArgs {
   const uint8_t* weight;  // [rows][row_bytes], blocks as stored: at the panel's first row and number
   size_t row_bytes;
@@ -64,6 +91,21 @@ struct UnpackArgs {
   size_t first_row = 0, first_column = 0;
 };
 using Unpack = void (*)(const UnpackArgs&);
+
+// c[i][j] = (add: c[i][j] +) sum over k of a[i][k] * panel[k][j], block after block, whatever m is.
+struct IntPanelArgs {
+  const IntNumbers* a;  // [m][a_stride]
+  size_t a_stride, m;
+  const IntWeights* panel;
+  size_t k;      // numbers; a multiple of KETTE_INT_BLOCK but for a row's last
+  size_t width;  // columns of c, at most KETTE_PANEL_WIDTH
+  bool add;
+  float* c;  // [m][c_stride]
+  size_t c_stride;
+};
+namespace avx512 {
+void multiply_int(const IntPanelArgs&);
+}
 
 enum class KvType : int32_t {
 #define KETTE_KV_TYPE(type, format) type,
@@ -117,6 +159,8 @@ struct VectorKernels {
   void (*to_f16)(const float* x, size_t n, uint16_t* y);
   void (*to_bf16)(const float* x, size_t n, uint16_t* y);
   void (*attend)(const AttendArgs&);
+  // An activation for panels of integers, [ceil(n / KETTE_INT_BLOCK)]; n is any number. It takes what `quantize` does.
+  void (*to_int)(const float* x, size_t n, IntNumbers* y);
 };
 
 // Floats of AttendArgs::scratch: a block of keys and of values as floats, then per row a maximum, a sum and scores.

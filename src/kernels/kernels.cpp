@@ -29,7 +29,9 @@ struct PanelRow {
 
 constexpr size_t never = SIZE_MAX;
 
-constexpr PanelType panel_type_of(std::string_view name) { return name == "bf16" ? PanelType::kBf16 : PanelType::kF32; }
+constexpr PanelType panel_type_of(std::string_view name) {
+  return name == "bf16" ? PanelType::kBf16 : name == "ints" ? PanelType::kInts : PanelType::kF32;
+}
 
 constexpr VectorRow kVectorRows[] = {
 #define KETTE_VECTOR(isa) {#isa, isa_of(#isa), &isa::kVector},
@@ -56,28 +58,29 @@ constexpr PanelRow kPanelRows[] = {
   {#where "_" #type,                        \
    isa_of(#isa),                            \
    panel_type_of(#type),                    \
-   std::string_view(#where) != "ref",       \
+   std::string_view(#where) == "onednn",    \
    from,                                    \
    &make_##where##_##type##_panel},
 #include "kernels/panel.inc"
 #undef KETTE_PANEL
 };
 
-// The first row that can run here, or nullptr. `limit`: of generated code.
-std::unique_ptr<PanelMultiply> choose_panel(PanelType type, Isa isa, Isa limit, bool jit, const LogSink& log,
-                                            const PanelRow*& chosen) {
+struct ChosenPanel {
+  const PanelRow* row = nullptr;
+  std::unique_ptr<PanelMultiply> multiply;
+};
+
+// The first row that can run here, if there is one. `limit`: of generated code.
+ChosenPanel choose_panel(PanelType type, Isa isa, Isa limit, bool jit, const LogSink& log) {
   for (const PanelRow& row : kPanelRows) {
     if (row.type != type || row.isa > isa || (row.generates_code && !jit)) continue;
     Result<std::unique_ptr<PanelMultiply>> made =
         error(Code::kCpu, "it is for {}, and generated code is limited to {}", isa_name(row.isa), isa_name(limit));
     if (!row.generates_code || row.isa <= limit) made = row.make();
-    if (made.ok()) {
-      chosen = &row;
-      return std::move(*made);
-    }
+    if (made.ok()) return {&row, std::move(*made)};
     if (log) log(LogLevel::kWarning, "kernels", fmt::format("panel {}: {}", row.name, made.status().message()));
   }
-  return nullptr;
+  return {};
 }
 
 }  // namespace
@@ -94,11 +97,12 @@ const DotRow& Kernels::dot(std::string_view format, bool exact) const {
   return kDotRows[std::size(kDotRows) - 1];  // ref, any: always last, never declines
 }
 
-const UnpackRow& Kernels::unpack(std::string_view format, PanelType type) const {
+const UnpackRow* Kernels::unpack(std::string_view format, PanelType type) const {
   const auto takes = [&](const UnpackRow& row) {
     return row.isa <= isa && row.type == type && (row.format == format || row.format == "any");
   };
-  return *std::find_if(std::begin(kUnpackRows), std::end(kUnpackRows), takes);  // ref, any: takes all
+  const auto found = std::find_if(std::begin(kUnpackRows), std::end(kUnpackRows), takes);
+  return found == std::end(kUnpackRows) ? nullptr : found;
 }
 
 Result<Kernels> choose_kernels(Isa isa, bool jit, const LogSink& log) {
@@ -106,12 +110,20 @@ Result<Kernels> choose_kernels(Isa isa, bool jit, const LogSink& log) {
   chosen.isa = isa;
   for (const VectorRow& row : kVectorRows)
     if (row.isa <= isa && chosen.vector == nullptr) chosen.vector = row.kernels;
-  const PanelRow *exact = nullptr, *fast = nullptr;
   const Isa limit = jit && isa > Isa::kRef ? limit_generated_code(isa) : Isa::kRef;  // before the first kernel is made
-  chosen.exact_panel = choose_panel(PanelType::kF32, isa, limit, jit, log, exact);
-  chosen.fast_panel = choose_panel(PanelType::kBf16, isa, limit, jit, log, fast);
-  if (const PanelRow* row = fast != nullptr ? fast : exact; row != nullptr) chosen.panel_from = row->from;
-  const bool generated = (exact != nullptr && exact->generates_code) || (fast != nullptr && fast->generates_code);
+  ChosenPanel exact = choose_panel(PanelType::kF32, isa, limit, jit, log);
+  std::vector<ChosenPanel> fast;
+  for (const PanelType type : {PanelType::kBf16, PanelType::kInts})
+    if (ChosenPanel panel = choose_panel(type, isa, limit, jit, log); panel.row != nullptr)
+      fast.push_back(std::move(panel));
+  std::ranges::sort(fast, {}, &ChosenPanel::row);  // as they are listed
+  if (const PanelRow* row = fast.empty() ? exact.row : fast[0].row; row != nullptr) chosen.panel_from = row->from;
+  bool generated = exact.row != nullptr && exact.row->generates_code;
+  chosen.exact_panel = std::move(exact.multiply);
+  for (ChosenPanel& panel : fast) {
+    generated |= panel.row->generates_code;
+    chosen.fast_panels.push_back(std::move(panel.multiply));
+  }
   if (generated) chosen.generated_isa = isa_name(limit);
   if (generated && limit > isa && log)
     log(LogLevel::kWarning, "kernels",

@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "base/cpu_features.h"
 #include "base/log.h"
@@ -44,14 +45,20 @@ std::span<const UnpackRow> unpack_rows();
 struct Kernels {
   Isa isa = Isa::kRef;
   const VectorKernels* vector = nullptr;
-  std::unique_ptr<PanelMultiply> exact_panel;  // f32
-  std::unique_ptr<PanelMultiply> fast_panel;   // bf16, or nullptr: use exact_panel
-  size_t panel_from = SIZE_MAX;                // so many rows are worth one in fast mode, where a dot row takes many
-  std::string_view generated_isa;              // what generated code may use at most; empty: there is none
+  std::unique_ptr<PanelMultiply> exact_panel;               // f32
+  std::vector<std::unique_ptr<PanelMultiply>> fast_panels;  // of other types, best first
+  size_t panel_from = SIZE_MAX;    // so many rows are worth one in fast mode, where a dot row takes many
+  std::string_view generated_isa;  // what generated code may use at most; empty: there is none
   // The dot row for a weight format; exact mode admits only rows that read the activation as f32.
   const DotRow& dot(std::string_view format, bool exact) const;
-  // The row that fills panels of a type with weights of a format.
-  const UnpackRow& unpack(std::string_view format, PanelType type) const;
+  // The row that fills panels of a type with weights of a format; nullptr: none does, which is so of integers alone.
+  const UnpackRow* unpack(std::string_view format, PanelType type) const;
+  // For each panel multiply.
+  template <class F>
+  void each_panel(F&& f) const {
+    if (exact_panel != nullptr) f(*exact_panel);
+    for (const auto& panel : fast_panels) f(*panel);
+  }
 };
 
 // Rows of `isa` and below. `jit` false leaves out rows that generate code. A row that cannot run here is passed over

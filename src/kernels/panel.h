@@ -12,17 +12,29 @@
 
 namespace kette::kernels {
 
-enum class PanelType { kF32, kBf16 };
+enum class PanelType { kF32, kBf16, kInts };
 
 inline constexpr size_t kPanelWidth = KETTE_PANEL_WIDTH;  // weight rows in a panel
-inline constexpr size_t kPanelDepth = 1024;               // of their columns at a time: 128 KiB in bf16, 256 KiB in f32
-inline constexpr size_t kWidePanels = 4;                  // in bf16 so many may be filled before they are multiplied by
+inline constexpr size_t kPanelDepth = 1024;               // of their columns at a time
+inline constexpr size_t kWidePanels = 4;  // so many may be filled before they are multiplied by, but of f32
+
+// Bytes of an activation row's first n numbers in the form that such a panel is multiplied by; n is a multiple of
+// KETTE_INT_BLOCK for integers.
+constexpr size_t row_bytes(PanelType type, size_t n) {
+  return type == PanelType::kF32 ? 4 * n : type == PanelType::kBf16 ? 2 * n : n / KETTE_INT_BLOCK * sizeof(IntNumbers);
+}
+constexpr size_t panel_bytes(PanelType type) {
+  return type == PanelType::kInts ? kPanelDepth / KETTE_INT_BLOCK * (kPanelWidth / 16) * sizeof(IntWeights)
+                                  : row_bytes(type, kPanelDepth) * kPanelWidth;
+}
+// Panels side by side that one piece of work fills at most.
+constexpr size_t most_panels(PanelType type) { return type == PanelType::kF32 ? 1 : kWidePanels; }
 
 struct PanelArgs {
-  const void* a;    // [m][a_stride] of the panel's type: activation rows
-  size_t a_stride;  // in elements
+  const std::byte* a;  // [m][a_stride]: activation rows of the panel's type, floats, bfloat16 or IntNumbers
+  size_t a_stride;     // in bytes
   size_t m;
-  const void* panel;  // f32: [k][kPanelWidth]; bf16: [k / 2][kPanelWidth][2]
+  const void* panel;  // as UnpackArgs says
   size_t k;           // at most kPanelDepth; even for bf16
   size_t width;       // columns of the result, at most kPanelWidth
   bool add;           // c += a * panel, else c = a * panel

@@ -20,9 +20,10 @@ struct StripRows {
   size_t end;     // of the bytes that are read one after the other from row 0 on, in this strip and those after it
   size_t at = 0;  // where in each row the block begins
 
-  // Row `first`, and every `step`th behind it; rows beyond the last repeat it. So many strips more begin at the rows
-  // behind these.
-  StripRows(const DotArgs& a, size_t first, size_t step = 1, size_t more = 0)
+  // Of dot or unpack arguments: row `first`, and every `step`th behind it; rows beyond the last repeat it. So many strips
+  // more begin at the rows behind these.
+  template <class Args>
+  StripRows(const Args& a, size_t first, size_t step = 1, size_t more = 0)
       : apart(step * a.row_bytes), end((more + 1) * a.row_bytes) {
     for (size_t r = 0; r < kStrip; ++r) {
       const size_t index = first + r * step;

@@ -19,15 +19,18 @@ constexpr size_t kPanelRows = 128;  // rows of x that meet all panels of a piece
 // One input of one or more products, in the forms that their kernels read.
 struct Input {
   Tensor x;
-  bool dot = false, quantize = false, narrow = false;  // which forms
-  kernels::Activation* forms = nullptr;                // [rows], for dot kernels
-  int8_t* q = nullptr;                                 // [rows][cols], and what else quantizing gives
-  float *scale = nullptr, *sum16 = nullptr;            // [rows][cols / 32], [rows][cols / 16]
-  uint16_t* narrowed = nullptr;                        // [rows][stride()], paired() used, for bfloat16 panels
+  bool dot = false, quantize = false, bf16 = false, ints = false;  // which forms
+  kernels::Activation* forms = nullptr;                            // [rows], for dot kernels
+  int8_t* q = nullptr;                                             // [rows][cols], and what else quantizing gives
+  float *scale = nullptr, *sum16 = nullptr;                        // [rows][cols / 32], [rows][cols / 16]
+  uint16_t* narrowed = nullptr;           // [rows][stride()], paired() used, for bfloat16 panels
+  kernels::IntNumbers* packed = nullptr;  // [rows][blocks()], for panels of integers
 
   size_t paired() const { return (x.cols + 1) / 2 * 2; }  // those hold pairs of columns
   // Rows a multiple of 4,096 bytes apart would fall into the same sets of the caches.
   size_t stride() const { return paired() + (paired() % 2048 == 0 ? 32 : 0); }
+  size_t blocks() const { return (x.cols + KETTE_INT_BLOCK - 1) / KETTE_INT_BLOCK; }
+  bool is_rounded() const { return quantize || bf16 || ints; }
 };
 
 // One product, and how it and its gate are taken.
@@ -57,7 +60,8 @@ size_t plan(Step& step, std::span<const Product> products, Job* jobs, Input* inp
     for (const Linear* linear : {p.linear, p.gate}) {
       if (linear == nullptr) continue;
       if (!jobs->dot) {
-        input.narrow |= linear->panel->type() == PanelType::kBf16;
+        input.bf16 |= linear->panel->type() == PanelType::kBf16;
+        input.ints |= linear->panel->type() == PanelType::kInts;
         continue;
       }
       const kernels::DotRow& row = *linear->dot;
@@ -75,7 +79,8 @@ void prepare_row(Step& step, const Input& input, size_t i) {
   if (input.quantize)
     step.vector().quantize(input.x.row(i), cols, input.q + i * cols, input.scale + i * (cols / 32),
                            input.sum16 + i * (cols / 16));
-  if (!input.narrow) return;
+  if (input.ints) step.vector().to_int(input.x.row(i), cols, input.packed + i * input.blocks());
+  if (!input.bf16) return;
   uint16_t* to = input.narrowed + i * input.stride();
   step.vector().to_bf16(input.x.row(i), cols, to);
   if (cols % 2 != 0) to[cols] = 0;
@@ -101,8 +106,9 @@ void prepare(Step& step, std::span<Input> inputs) {
         input.forms[i].sum16 = input.sum16 + i * (x.cols / 16);
       }
     }
-    if (input.narrow) input.narrowed = step.arena.take<uint16_t>(x.rows * input.stride());
-    if (!input.quantize && !input.narrow) continue;
+    if (input.bf16) input.narrowed = step.arena.take<uint16_t>(x.rows * input.stride());
+    if (input.ints) input.packed = step.arena.take<kernels::IntNumbers>(x.rows * input.blocks());
+    if (!input.is_rounded()) continue;
     rows += x.rows;
     numbers += x.rows * x.cols;
   }
@@ -111,7 +117,7 @@ void prepare(Step& step, std::span<Input> inputs) {
   step.parallel_rows(rows, std::max<size_t>(16384 * rows / numbers, 1), [&](size_t first, size_t last) {
     size_t begin = 0;  // of an input's rows among all that are prepared
     for (const Input& input : inputs) {
-      if (!input.quantize && !input.narrow) continue;
+      if (!input.is_rounded()) continue;
       const size_t end = begin + input.x.rows;
       for (size_t i = std::max(first, begin); i < std::min(last, end); ++i) prepare_row(step, input, i - begin);
       begin = end;
@@ -134,20 +140,31 @@ void multiply_by_dot(const Linear& linear, const Input& input, size_t row, size_
   linear.dot->run(args);
 }
 
-// Columns [first, first + y.cols) of the result -> y: at most kPanelWidth, or kWidePanels times as many if panels are of
-// bfloat16. The rows of x come from farther away than a panel does, so a few of them meet all of the columns' panels
-// before others come.
+// Columns [first, first + y.cols) of the result -> y: at most kPanelWidth times most_panels. The rows of x come from
+// farther away than a panel does, so a few of them meet all of the columns' panels before others come.
 Status multiply_by_panels(const Linear& linear, const Input& input, size_t first, const Tensor& y,
                           WorkerScratch& scratch) {
   PanelMultiply& panel = *linear.panel;
-  const bool bf16 = panel.type() == PanelType::kBf16;
-  const size_t columns = bf16 ? input.paired() : input.x.cols, number = bf16 ? 2 : 4;
-  const auto* x =
-      bf16 ? reinterpret_cast<const std::byte*>(input.narrowed) : reinterpret_cast<const std::byte*>(input.x.data);
-  auto* panels = reinterpret_cast<std::byte*>(scratch.panel.data());
-  const auto panel_at = [&](size_t column) { return panels + column * kPanelDepth * number; };
+  const PanelType type = panel.type();
+  const size_t columns = type == PanelType::kBf16 ? input.paired() : input.x.cols;
+  const auto panel_at = [&](size_t column) {
+    return scratch.panel.data() + column / kPanelWidth * kernels::panel_bytes(type);
+  };
   kernels::PanelArgs args{};
-  args.a_stride = bf16 ? input.stride() : input.x.stride;
+  const std::byte* x = nullptr;
+  switch (type) {
+    case PanelType::kF32:
+      x = reinterpret_cast<const std::byte*>(input.x.data);
+      args.a_stride = kernels::row_bytes(type, input.x.stride);
+      break;
+    case PanelType::kBf16:
+      x = reinterpret_cast<const std::byte*>(input.narrowed);
+      args.a_stride = kernels::row_bytes(type, input.stride());
+      break;
+    case PanelType::kInts:
+      x = reinterpret_cast<const std::byte*>(input.packed);
+      args.a_stride = kernels::row_bytes(type, input.blocks() * KETTE_INT_BLOCK);
+  }
   args.c_stride = y.stride;
   args.scratch = scratch.multiply.data();
   Status status;
@@ -163,7 +180,7 @@ Status multiply_by_panels(const Linear& linear, const Input& input, size_t first
     }
     for (size_t row = 0; row < y.rows && status.ok(); row += kPanelRows) {
       args.m = std::min(kPanelRows, y.rows - row);
-      args.a = x + (row * args.a_stride + k0) * number;
+      args.a = x + row * args.a_stride + kernels::row_bytes(type, k0);
       for (size_t column = 0; column < y.cols && status.ok(); column += kPanelWidth) {
         args.panel = panel_at(column);
         args.width = std::min(kPanelWidth, y.cols - column);
@@ -223,12 +240,12 @@ struct Piece {
 // f(piece) for every piece of all jobs, in order.
 template <class F>
 void cut_into_pieces(std::span<const Job> jobs, uint32_t width, F&& f) {
-  Cut few{16, 256, 0}, many{kPanelWidth / 2, kPanelWidth, 0}, panels{kPanelWidth, kPanelWidth, 0};
-  Cut narrow_panels{kPanelWidth, kWidePanels * kPanelWidth, 0};
-  const auto is_narrow = [](const Linear* l) { return l == nullptr || l->panel->type() == PanelType::kBf16; };
+  Cut few{16, 256, 0}, many{kPanelWidth / 2, kPanelWidth, 0}, panel{kPanelWidth, kPanelWidth, 0};
+  Cut panels{kPanelWidth, kWidePanels * kPanelWidth, 0};
+  const auto may_be_wide = [](const Linear* l) { return l == nullptr || kernels::most_panels(l->panel->type()) > 1; };
   const auto cut_of = [&](const Job& job) -> Cut& {
     if (job.dot) return job.at_once <= kDotRows ? few : many;
-    return is_narrow(job.product->linear) && is_narrow(job.product->gate) ? narrow_panels : panels;
+    return may_be_wide(job.product->linear) && may_be_wide(job.product->gate) ? panels : panel;
   };
   for (const Job& job : jobs) cut_of(job).left += job.product->linear->out();
   for (const Job& job : jobs) {
@@ -296,13 +313,17 @@ kernels::UnpackArgs Weight::unpack_args(size_t first, size_t rows, size_t from, 
 }
 
 Linear make_linear(const Weight& weight, std::vector<float> bias, const kernels::Kernels& kernels, Mode mode) {
-  // bfloat16 has fewer bits than plain half and float weights: those are multiplied as float.
-  const bool plain = weight.format->name == "f32" || weight.format->name == "f16";
-  const bool narrow = mode == Mode::kFast && kernels.fast_panel != nullptr && !plain;
-  kernels::PanelMultiply* panel = narrow ? kernels.fast_panel.get() : kernels.exact_panel.get();
-  const kernels::DotRow& dot = kernels.dot(weight.format->name, mode == Mode::kExact);
+  const std::string_view format = weight.format->name;
+  kernels::PanelMultiply* panel = kernels.exact_panel.get();
+  for (size_t i = kernels.fast_panels.size(); mode == Mode::kFast && i-- > 0;) {
+    kernels::PanelMultiply* fast = kernels.fast_panels[i].get();
+    // bfloat16 has fewer bits than plain half and float weights: those are multiplied as float.
+    const bool is_coarse = fast->type() == PanelType::kBf16 && (format == "f32" || format == "f16");
+    if (!is_coarse && kernels.unpack(format, fast->type()) != nullptr) panel = fast;
+  }
+  const kernels::DotRow& dot = kernels.dot(format, mode == Mode::kExact);
   return {weight, std::move(bias),
-          &dot,   &kernels.unpack(weight.format->name, panel->type()),
+          &dot,   kernels.unpack(format, panel->type()),
           panel,  dot.many ? std::max(kernels.panel_from, kFewRows + 1) : kFewRows + 1};
 }
 

@@ -27,7 +27,7 @@ inline constexpr size_t kMaxHeadDim = 256;
 // One thread's scratch.
 struct WorkerScratch {
   WorkerScratch(const kernels::Kernels& k, Allocator* allocator);
-  AlignedBuffer<float> panel;  // one of float, or kWidePanels of bfloat16
+  AlignedBuffer<std::byte> panel;  // those of a piece of work
   AlignedBuffer<std::byte> multiply;
 };
 

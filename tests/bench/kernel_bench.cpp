@@ -16,6 +16,7 @@
 #include "bench/measure.h"
 #include "kernels/kernels.h"
 #include "quant/format.h"
+#include "support/panels.h"
 
 namespace {
 
@@ -103,8 +104,8 @@ void bench_dot(const DotRow& row, const Format& format, const VectorKernels& vec
 // Filling panels of 64 rows by 1,024 numbers, of weights in L2 and of weights in memory.
 void bench_unpack(const UnpackRow& row, const Format& format) {
   std::printf("%-11s %-8s as %-8s into %s:", std::string(row.isa_name).c_str(), std::string(row.format).c_str(),
-              std::string(format.name).c_str(), row.type == PanelType::kBf16 ? "bf16" : "f32");
-  AlignedBuffer<float> panel(kPanelDepth * kPanelWidth);
+              std::string(format.name).c_str(), test::panel_type_name(row.type));
+  AlignedBuffer<std::byte> panel(panel_bytes(row.type));
   for (const size_t columns : {kPanelDepth, 4 * kPanelDepth}) {
     const bool memory = columns > kPanelDepth;
     const size_t row_bytes = format.row_bytes(columns);
@@ -125,20 +126,19 @@ void bench_unpack(const UnpackRow& row, const Format& format) {
 
 // A panel that stays in L2 times m activation rows: those of one depth, which stay there too, or walking along long ones.
 void bench_panel(PanelMultiply& panel) {
-  const bool bf16 = panel.type() == PanelType::kBf16;
+  const PanelType type = panel.type();
   const size_t k = 8 * kPanelDepth, most = 512;
-  const AlignedBuffer<float> weights = random_floats(kPanelDepth * kPanelWidth), a = random_floats(most * k);
-  AlignedBuffer<uint16_t> narrow_weights(weights.size()), narrow(a.size());
-  vector_rows().back().kernels->to_bf16(weights.data(), weights.size(), narrow_weights.data());
-  vector_rows().back().kernels->to_bf16(a.data(), a.size(), narrow.data());
+  const AlignedBuffer<std::byte> weights = test::make_panel(type, random_floats(kPanelDepth * kPanelWidth).span());
+  const AlignedBuffer<float> a = random_floats(most * k);
+  const test::PanelRows near(type, a.span().first(most * kPanelDepth), most), far(type, a.span(), most);
   AlignedBuffer<std::byte> scratch(panel.scratch_bytes());
   AlignedBuffer<float> c(most * kPanelWidth);
   for (const size_t m : {16, 64, 512}) {
     for (const bool walks : {false, true}) {
       PanelArgs args{};
-      args.a_stride = walks ? k : kPanelDepth;
+      args.a_stride = walks ? far.stride : near.stride;
       args.m = m;
-      args.panel = bf16 ? static_cast<const void*>(narrow_weights.data()) : weights.data();
+      args.panel = weights.data();
       args.k = kPanelDepth;
       args.width = kPanelWidth;
       args.c = c.data();
@@ -147,15 +147,15 @@ void bench_panel(PanelMultiply& panel) {
       bool ok = true;
       const double t = seconds([&] {
         for (size_t at = 0; at < (walks ? k : kPanelDepth); at += kPanelDepth) {
-          args.a = bf16 ? static_cast<const void*>(narrow.data() + at) : a.data() + at;
+          args.a = (walks ? far : near).data.data() + row_bytes(type, at);
           args.add = at > 0;
           ok &= panel.multiply(args).ok();
         }
         panel.leave_thread();
       });
       const double macs = static_cast<double>(m * kPanelWidth * (walks ? k : kPanelDepth));
-      std::printf("panel %s m=%zu%s: %.0f G multiply-adds/s%s\n", bf16 ? "bf16" : "f32", m, walks ? ", long rows" : "",
-                  macs / t * 1e-9, ok ? "" : " (it failed)");
+      std::printf("panel %s m=%zu%s: %.0f G multiply-adds/s%s\n", test::panel_type_name(type), m,
+                  walks ? ", long rows" : "", macs / t * 1e-9, ok ? "" : " (it failed)");
     }
   }
 }
@@ -248,9 +248,7 @@ int main(int argc, char** argv) {
     if (only.empty() || only == row.isa_name || only == "attend") bench_attend(row);
   }
   if (only.empty() || only == "panel") {
-    if (auto kernels = choose_kernels(isa, true, {}); kernels.ok())
-      for (PanelMultiply* panel : {kernels->exact_panel.get(), kernels->fast_panel.get()})
-        if (panel != nullptr) bench_panel(*panel);
+    if (auto kernels = choose_kernels(isa, true, {}); kernels.ok()) kernels->each_panel(bench_panel);
   }
   return 0;
 }

@@ -6,10 +6,10 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "base/float_types.h"
 #include "bench/measure.h"
 #include "kernels/kernels.h"
 #include "nn/kv_type.h"
+#include "support/panels.h"
 
 namespace {
 
@@ -60,21 +60,17 @@ Line measure_dot(const DotRow& row, const Format& format, const VectorKernels& v
 // Of a panel in L2; it never meets one activation alone.
 Line measure_panel(PanelMultiply& panel) {
   const size_t k = kPanelDepth;
-  const bool bf16 = panel.type() == PanelType::kBf16;
   const AlignedBuffer<float> a = random_floats(kMany * k), w = random_floats(k * kPanelWidth, 2);
-  AlignedBuffer<uint16_t> a16(a.size()), w16(w.size()), pairs(w.size());
-  const VectorKernels& ref = *vector_rows().back().kernels;
-  ref.to_bf16(a.data(), a.size(), a16.data());
-  ref.to_bf16(w.data(), w.size(), w16.data());
-  for (size_t i = 0; i < k; ++i)
-    for (size_t j = 0; j < kPanelWidth; ++j) pairs[(i / 2 * kPanelWidth + j) * 2 + i % 2] = w16[i * kPanelWidth + j];
+  const AlignedBuffer<std::byte> weights = test::make_panel(panel.type(), w.span());
+  const test::PanelRows rows(panel.type(), a.span(), kMany);
   AlignedBuffer<float> c(kMany * kPanelWidth);
   AlignedBuffer<std::byte> scratch(std::max<size_t>(panel.scratch_bytes(), 1));
   PanelArgs args{};
-  args.a = bf16 ? static_cast<const void*>(a16.data()) : a.data();
-  args.a_stride = args.k = k;
+  args.a = rows.data.data();
+  args.a_stride = rows.stride;
+  args.k = k;
   args.m = kMany;
-  args.panel = bf16 ? static_cast<const void*>(pairs.data()) : w.data();
+  args.panel = weights.data();
   args.width = args.c_stride = kPanelWidth;
   args.c = c.data();
   args.scratch = scratch.data();
@@ -103,7 +99,7 @@ Line measure_unpack(const UnpackRow& row, const Format& format) {
   const size_t row_bytes = format.row_bytes(kPanelDepth);
   const size_t rows = kMemoryBytes / row_bytes / kPanelWidth * kPanelWidth;
   const AlignedBuffer<std::byte> weight = random_weight(format, rows, kPanelDepth, kPanelWidth);
-  AlignedBuffer<float> panel(kPanelDepth * kPanelWidth);
+  AlignedBuffer<std::byte> panel(panel_bytes(row.type));
   UnpackArgs args{nullptr,      row_bytes,     kPanelWidth,       kPanelDepth,       kPanelDepth,
                   panel.data(), format.decode, format.block_size, format.block_bytes};
   const auto run = [&](size_t first) {
@@ -122,14 +118,10 @@ Line measure_unpack(const UnpackRow& row, const Format& format) {
     format.decode(weight.data() + r * row_bytes, decoded.data(), kPanelDepth);
     for (size_t i = 0; i < kPanelDepth; ++i) expected[r * kPanelDepth + i] = static_cast<double>(decoded[i]);
   }
-  const auto* narrow = reinterpret_cast<const uint16_t*>(panel.data());
   compare(
       expected,
       [&](size_t i) {
-        const size_t r = i / kPanelDepth, k = i % kPanelDepth;
-        return static_cast<double>(row.type == PanelType::kF32
-                                       ? panel[k * kPanelWidth + r]
-                                       : bf16_to_float(narrow[(k / 2 * kPanelWidth + r) * 2 + k % 2]));
+        return static_cast<double>(test::panel_number(row.type, panel.data(), i % kPanelDepth, i / kPanelDepth));
       },
       line);
   return line;
@@ -266,7 +258,7 @@ int main(int argc, char** argv) {
   }
   for (const UnpackRow& row : unpack_rows()) {
     const Format* format = find_format(row.format == "any" ? "q5_k" : row.format);
-    const std::string name = std::string(row.format) + (row.type == PanelType::kBf16 ? " bf16" : " f32");
+    const std::string name = std::string(row.format) + " " + test::panel_type_name(row.type);
     if (row.isa <= isa && format != nullptr)
       report("unpack", row.isa_name, name, [&] { return measure_unpack(row, *format); });
   }

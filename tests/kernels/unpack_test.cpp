@@ -1,4 +1,5 @@
-// Every row of unpack.inc on every format it takes, bit by bit against nn::Weight::decode.
+// Every row of unpack.inc on every format it takes against nn::Weight::decode: bit by bit, or for
+// integers as near as their scales.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -10,6 +11,7 @@
 #include "nn/linear.h"
 #include "quant/format.h"
 #include "tests/kernels/guarded.h"
+#include "tests/support/panels.h"
 
 namespace kette::kernels {
 namespace {
@@ -38,15 +40,10 @@ void check(const UnpackRow& row, const Problem& p) {
   args.panel = panel.data();
   row.run(args);
 
-  const auto at = [&](size_t k, size_t column) {
-    if (!bf16) return std::bit_cast<float>(panel[k * kPanelWidth + column]);
-    uint16_t half;
-    std::memcpy(&half, reinterpret_cast<const uint16_t*>(panel.data()) + (k / 2 * kPanelWidth + column) * 2 + k % 2, 2);
-    return bf16_to_float(half);
-  };
   size_t wrong = 0;
   const auto expect = [&](size_t k, size_t column, float number) {
-    const float want = bf16 ? bf16_to_float(float_to_bf16(number)) : number, got = at(k, column);
+    const float want = bf16 ? bf16_to_float(float_to_bf16(number)) : number;
+    const float got = static_cast<float>(test::panel_number(row.type, panel.data(), k, column));
     if (!same(got, want) && wrong++ == 0) MESSAGE("row ", column, " number ", k, ": ", got, ", expected ", want);
   };
   std::vector<float> decoded(p.n);
@@ -68,11 +65,11 @@ void check(const UnpackRow& row, const Problem& p) {
 template <class Call>
 void for_each_row(const Call& call) {
   for (const UnpackRow& row : unpack_rows()) {
-    if (row.isa > test::isa_limit()) continue;
+    if (row.isa > test::isa_limit() || row.type == PanelType::kInts) continue;
     for (const Format* format : formats()) {
       if (row.format != "any" && row.format != format->name) continue;
       INFO(std::string(row.isa_name), " ", std::string(row.format), " on ", std::string(format->name), " into ",
-           row.type == PanelType::kBf16 ? "bf16" : "f32");
+           test::panel_type_name(row.type));
       call(row, *format);
     }
   }
@@ -144,6 +141,136 @@ TEST_CASE("unpack rows: the factors of tiles, of all sizes, for rows that begin 
       CAPTURE(from);
       const nn::Weight weight{&format, bytes.data(), 64, cols, scale.data(), 120};
       check(row, {weight, 5, 59, from, n, n + 1});
+    }
+  });
+}
+
+template <class Call>
+void for_each_int_row(const Call& call) {
+  for (const UnpackRow& row : unpack_rows()) {
+    if (row.isa > test::isa_limit() || row.type != PanelType::kInts) continue;
+    INFO(std::string(row.isa_name), " ", std::string(row.format));
+    call(row, *find_format(row.format));
+  }
+}
+
+// What a multiply reads beside codes and scales.
+size_t wrong_starts(const IntWeights& w, size_t column, size_t n) {
+  size_t wrong = 0;
+  for (size_t at = 0; at < n; at += w.share) {
+    int sum = 0;
+    for (size_t k = at; k < at + w.share; ++k) sum += w.code[k / 4][column % 16][k % 4];
+    wrong += w.start[at / w.share][column % 16] != -128 * sum + (1 << w.shift) / 2;
+  }
+  return wrong;
+}
+
+TEST_CASE("unpack rows into integers: the numbers of decode, to a unit") {
+  Random random(24);
+  for_each_int_row([&](const UnpackRow& row, const Format& format) {
+    const size_t block = format.block_size;
+    for (const size_t n :
+         block == 32 ? std::vector<size_t>{1024, 32, 96, 256, 288, 992} : std::vector<size_t>{256, 1024}) {
+      for (const size_t rows : kRows) {
+        CAPTURE(n);
+        CAPTURE(rows);
+        // The panel begins inside the weight, and the weight ends where nothing can be read. One row is zeros.
+        const size_t first = rows % 3, from = rows % 2 * 2 * block, cols = from + n;
+        Guarded<std::byte> bytes((first + rows) * format.row_bytes(cols));
+        fill(bytes, true, random);
+        std::fill_n(bytes.data() + first * format.row_bytes(cols), format.row_bytes(cols), std::byte{0});
+        const nn::Weight weight{&format, bytes.data(), first + rows, cols};
+        UnpackArgs args = weight.unpack_args(first, rows, from, n);
+        AlignedBuffer<std::byte> panel(panel_bytes(row.type));
+        std::fill(panel.span().begin(), panel.span().end(), std::byte{0x5a});
+        args.panel = panel.data();
+        row.run(args);
+        size_t wrong = 0;
+        std::vector<float> decoded(n);
+        for (size_t column = 0; column < rows; ++column) {
+          weight.decode(first + column, from, n, decoded.data());
+          for (size_t at = 0; at < n; at += KETTE_INT_BLOCK) {
+            const size_t end = std::min(n, at + KETTE_INT_BLOCK), whole = at + (end - at + 63) / 64 * 64;
+            const IntWeights& w = test::int_weights(panel.data(), at, column);
+            wrong += wrong_starts(w, column, whole - at);
+            // A scale and an offset are half a unit off at most, and no code is more than 128.
+            const auto unit = static_cast<double>(w.unit[column % 16]);
+            const double most = std::ldexp(w.shift == 4 ? 128 : w.shift == 1 ? 32 : 8, -w.shift) + w.has_offsets;
+            for (size_t k = at; k < whole; ++k) {
+              const double number = k < end ? static_cast<double>(decoded[k]) : 0;
+              const double off = test::panel_number(row.type, panel.data(), k, column) - number;
+              wrong += !(std::fabs(off) <= (k < end ? 0.505 * most * unit : 0));
+            }
+          }
+        }
+        CHECK(wrong == 0);
+        // Nothing is written beside the columns, in pairs of strips.
+        size_t beside = 0;
+        for (size_t column = (rows + 31) / 32 * 32; column < kPanelWidth; column += 16) {
+          const std::byte* at = panel.data() + column / 16 * sizeof(IntWeights);
+          beside += sizeof(IntWeights) - static_cast<size_t>(std::count(at, at + sizeof(IntWeights), std::byte{0x5a}));
+        }
+        CHECK(beside == 0);
+      }
+    }
+  });
+}
+
+TEST_CASE("unpack rows into integers: units are small, so that their bits are used, and no integer is too large") {
+  Random random(25);
+  for_each_int_row([&](const UnpackRow& row, const Format& format) {
+    const size_t n = 1024;
+    for (const bool tame : {true, false}) {
+      Guarded<std::byte> bytes(64 * format.row_bytes(n));
+      fill(bytes, tame, random);
+      const nn::Weight weight{&format, bytes.data(), 64, n};
+      AlignedBuffer<std::byte> panel(panel_bytes(row.type));
+      UnpackArgs args = weight.unpack_args(0, 64, 0, n);
+      args.panel = panel.data();
+      row.run(args);
+      size_t wrong = 0;
+      for (size_t column = 0; column < 64; ++column) {
+        for (size_t at = 0; at < n; at += KETTE_INT_BLOCK) {
+          const IntWeights& w = test::int_weights(panel.data(), at, column);
+          if (!std::isfinite(w.unit[column % 16])) continue;
+          int scale = 0, offset = 0;
+          for (size_t g = 0; g < KETTE_INT_BLOCK / w.share; ++g)
+            scale = std::max(scale, std::abs(w.scale[g / 2][column % 16][g % 2]));
+          for (size_t g = 0; w.has_offsets && g < KETTE_INT_BLOCK / 32; ++g)
+            offset = std::max(offset, std::abs(w.offset[g / 2][column % 16][g % 2]));
+          wrong += scale > KETTE_INT_MOST_SCALE || offset > KETTE_INT_MOST_OFFSET;
+          wrong += scale < KETTE_INT_MOST_SCALE - 1 && offset < KETTE_INT_MOST_OFFSET - 8;
+        }
+      }
+      CHECK(wrong == 0);
+    }
+  });
+}
+
+TEST_CASE("unpack rows into integers: what is no number in a block is none in its row's scales") {
+  for_each_int_row([&](const UnpackRow& row, const Format& format) {
+    for (const uint16_t half : {uint16_t{0x7c00}, uint16_t{0xfc00}, uint16_t{0x7e01}}) {
+      size_t found = 0;
+      for (size_t at = 0; at + 2 <= format.block_bytes; at += 2) {
+        Guarded<std::byte> bytes(16 * format.block_bytes);
+        std::fill_n(bytes.data(), bytes.size(), std::byte{1});
+        std::memcpy(bytes.data() + 3 * format.block_bytes + at, &half, 2);
+        const nn::Weight weight{&format, bytes.data(), 16, format.block_size};
+        std::vector<float> decoded(format.block_size);
+        weight.decode(3, 0, decoded.size(), decoded.data());
+        AlignedBuffer<std::byte> panel(panel_bytes(row.type));
+        UnpackArgs args = weight.unpack_args(0, 16, 0, format.block_size);
+        args.panel = panel.data();
+        row.run(args);
+        const bool finite = std::all_of(decoded.begin(), decoded.end(), [](float f) { return std::isfinite(f); });
+        found += !finite;
+        for (size_t r = 0; r < 16; ++r) {
+          double sum = 0;
+          for (size_t k = 0; k < format.block_size; ++k) sum += test::panel_number(row.type, panel.data(), k, r);
+          CHECK(std::isfinite(sum) == (r != 3 || finite));
+        }
+      }
+      CHECK(found > 0);
     }
   });
 }

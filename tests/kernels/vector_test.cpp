@@ -172,6 +172,46 @@ TEST_CASE("quantize: the reference is right, and the others are the same bits") 
   });
 }
 
+TEST_CASE("to_int: the reference is right, and the others are the same bits") {
+  Random random(9);
+  for (const size_t n : {1, 31, 64, 65, 256, 257, 320, 1000}) {
+    CAPTURE(n);
+    Guarded<float> x(random.normals(n));
+    if (n > 300) std::fill_n(x.data() + 64, 64, 1e-38f);
+    if (n > 300) x[200] = 1e4f;
+    const size_t blocks = (n + KETTE_INT_BLOCK - 1) / KETTE_INT_BLOCK;
+    Guarded<IntNumbers> expected(blocks);
+    vector_rows().back().kernels->to_int(x.data(), n, expected.data());
+    size_t wrong = 0;
+    for (size_t at = 0; at < blocks * KETTE_INT_BLOCK; at += 32) {
+      const IntNumbers& block = expected[at / KETTE_INT_BLOCK];
+      const size_t group = at % KETTE_INT_BLOCK / 32;
+      double largest = 0;
+      for (size_t k = at; k < std::min(n, at + 32); ++k) largest = std::max(largest, std::fabs(d(x[k])));
+      const double scale = d(block.scale) * block.ratio[group] / 32768, unit = d(block.scale) / 32768;
+      wrong += !(std::fabs(scale - largest / 127) <= 0.51 * unit + 0x1p-22 * scale);
+      int sum = 0;
+      for (size_t k = at; k < at + 32; ++k) {
+        const int q = block.q[k % KETTE_INT_BLOCK] - 128;
+        const double number = k < n && largest > 0x1p-120 ? d(x[k]) / largest * 127 : 0;
+        wrong += !(std::fabs(q - number) <= 0.5001);
+        sum += q;
+      }
+      wrong += !(std::fabs(block.sum[group] - sum * (block.ratio[group] / 32768.0)) <= 0.5);
+    }
+    CHECK(wrong == 0);
+    for (const float odd : {0.0f, INFINITY, -INFINITY, NAN, FLT_MAX, FLT_TRUE_MIN}) {
+      x[n / 2] = odd;
+      vector_rows().back().kernels->to_int(x.data(), n, expected.data());
+      for_each_row([&](const VectorKernels& kernels) {
+        Guarded<IntNumbers> y(blocks);
+        kernels.to_int(x.data(), n, y.data());
+        CHECK(std::memcmp(y.data(), expected.data(), blocks * sizeof(IntNumbers)) == 0);
+      });
+    }
+  }
+}
+
 TEST_CASE("to_f16 and to_bf16 round as the plain conversion does") {
   const std::vector<float> values = hard_floats();
   for_each_row([&](const VectorKernels& kernels) {

@@ -10,6 +10,7 @@
 
 #include "base/float_types.h"
 #include "support/nn.h"
+#include "support/panels.h"
 
 namespace kette::test {
 namespace {
@@ -227,15 +228,15 @@ class PlainPanel final : public kernels::PanelMultiply {
   kernels::PanelType type() const override { return kernels::PanelType::kBf16; }
   size_t scratch_bytes() const override { return 0; }
   Status multiply(const kernels::PanelArgs& args) override {
-    const auto *a = static_cast<const uint16_t*>(args.a), *panel = static_cast<const uint16_t*>(args.panel);
-    for (size_t i = 0; i < args.m; ++i)
+    for (size_t i = 0; i < args.m; ++i) {
+      const auto* a = reinterpret_cast<const uint16_t*>(args.a + i * args.a_stride);
       for (size_t j = 0; j < args.width; ++j) {
         float sum = args.add ? args.c[i * args.c_stride + j] : 0.0f;
         for (size_t k = 0; k < args.k; ++k)
-          sum += bf16_to_float(a[i * args.a_stride + k]) *
-                 bf16_to_float(panel[(k / 2 * kernels::kPanelWidth + j) * 2 + k % 2]);
+          sum += bf16_to_float(a[k]) * static_cast<float>(panel_number(type(), args.panel, k, j));
         args.c[i * args.c_stride + j] = sum;
       }
+    }
     return {};
   }
 };
@@ -257,7 +258,10 @@ TEST_CASE("bfloat16 panels, several in a piece of work: values, and one result f
     for (const uint32_t threads : {1u, 2u, 8u}) {
       CAPTURE(threads);
       TestKernels t(threads);
-      if (plain) t.kernels.fast_panel = std::make_unique<PlainPanel>();
+      if (plain) {
+        t.kernels.fast_panels.clear();
+        t.kernels.fast_panels.push_back(std::make_unique<PlainPanel>());
+      }
       nn::Scratch scratch(t.kernels, t.pool->width());
       nn::Step step(*t.pool, t.kernels, Mode::kFast, scratch);
       const nn::Linear a = nn::make_linear(weight.weight, {}, t.kernels, Mode::kFast);

@@ -1,16 +1,7 @@
-// q4_0: 32 weights are f16 d, 16 bytes (low nibbles, then high), meaning (code - 8) * d.
-#include "kernels/avx512/strip_codes.h"
+// q4_0, for any number of activations.
+#include "kernels/avx512/codes_q4_0.h"
 
 namespace kette::kernels::avx512 {
-namespace {
-
-struct Q4_0 : Nibbles<2> {
-  static constexpr size_t kBlock = 32, kBytes = 18, kParts = 1, kSums = 0, kOffset = 8;
-
-  static void factors(const Rows& rows, uint8_t* out) { store(out + kCodes, low_halves(dwords<false>(rows, 0))); }
-};
-
-}  // namespace
 
 void dot_q4_0_many(const DotArgs& a) { dot_strips<Q4_0>(a); }
 

@@ -39,18 +39,19 @@ class BrgemmPanel final : public PanelMultiply {
 
   Status multiply(const PanelArgs& args) override {
     const size_t element = type_ == PanelType::kBf16 ? 2 : 4;
-    const auto* a = static_cast<const std::byte*>(args.a);
+    const std::byte* a = args.a;
     float* c = args.c;
     for (size_t left = args.m; left > 0;) {
       size_t block = 0;
       while (kRowBlocks[block] > left) ++block;
       const size_t m = kRowBlocks[block];
-      KETTE_ASSIGN(const dnnl_brgemm* kernel, find({m, args.width, args.k, args.a_stride, args.c_stride, args.add}));
+      KETTE_ASSIGN(const dnnl_brgemm* kernel,
+                   find({m, args.width, args.k, args.a_stride / element, args.c_stride, args.add}));
       const dnnl_dim_t offsets[2] = {0, 0};
       if (dnnl_brgemm_set_hw_context(kernel) != dnnl_success ||
           dnnl_brgemm_execute(kernel, a, args.panel, offsets, c, args.scratch) != dnnl_success)
         return error(Code::kInternal, "brgemm [{} x {}] x [{} x {}] did not run", m, args.k, args.k, args.width);
-      a += m * args.a_stride * element;
+      a += m * args.a_stride;
       c += m * args.c_stride;
       left -= m;
     }

@@ -37,23 +37,30 @@ void rotate_interleaved(float* x, const float* cos, const float* sin, size_t hal
   for (size_t i = 0; i < half; ++i) rotate(x + 2 * i, x + 2 * i + 1, cos[i], sin[i]);
 }
 
-// Of each 32: q = round(x * 127 / largest). Below 2^-120 there is no such factor in a float, and all count as zero.
+// q = round(x * 127 / largest). Below 2^-120 there is no such factor in a float, and all count as zero. -> the scale
+float to_bytes(const float* x, size_t n, int8_t* q) {
+  float largest = 0;
+  for (size_t i = 0; i < n; ++i) largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
+  const bool tiny = largest < 0x1p-120f;
+  const float factor = tiny ? 0.0f : 127.0f / largest;
+  for (size_t i = 0; i < n; ++i) {
+    const float scaled = x[i] * factor;  // not a number where x is not finite
+    q[i] = static_cast<int8_t>(scaled >= 127.0f ? 127 : scaled >= -127.0f ? lrintf(scaled) : -127);
+  }
+  return tiny ? 0.0f : largest / 127.0f;
+}
+
+int32_t sum_of(const int8_t* q, size_t n) {
+  int32_t sum = 0;
+  for (size_t i = 0; i < n; ++i) sum += q[i];
+  return sum;
+}
+
 void quantize(const float* x, size_t n, int8_t* q, float* scale, float* sum16) {
-  for (size_t block = 0; block < n / 32; ++block, x += 32, q += 32) {
-    float largest = 0;
-    for (size_t i = 0; i < 32; ++i) largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
-    const bool tiny = largest < 0x1p-120f;
-    const float factor = tiny ? 0.0f : 127.0f / largest;
-    scale[block] = tiny ? 0.0f : largest / 127.0f;
-    for (size_t half = 0; half < 2; ++half) {
-      int sum = 0;
-      for (size_t i = 16 * half; i < 16 * half + 16; ++i) {
-        const float scaled = x[i] * factor;  // not a number where x is not finite
-        q[i] = static_cast<int8_t>(scaled >= 127.0f ? 127 : scaled >= -127.0f ? lrintf(scaled) : -127);
-        sum += q[i];
-      }
-      sum16[2 * block + half] = scale[block] * static_cast<float>(sum);
-    }
+  for (size_t block = 0; block < n / 32; ++block, q += 32) {
+    scale[block] = to_bytes(x + 32 * block, 32, q);
+    for (size_t half = 0; half < 2; ++half)
+      sum16[2 * block + half] = scale[block] * static_cast<float>(sum_of(q + 16 * half, 16));
   }
 }
 
@@ -67,7 +74,28 @@ void to_bf16(const float* x, size_t n, uint16_t* y) {
 
 }  // namespace
 
+void to_int(const float* x, size_t n, IntNumbers* y) {
+  for (size_t block = 0; block < n; block += KETTE_INT_BLOCK, ++y) {
+    constexpr size_t kGroups = KETTE_INT_BLOCK / 32;
+    int8_t q[KETTE_INT_BLOCK] = {};
+    float scale[kGroups] = {}, largest = 0;
+    for (size_t g = 0; g < kGroups && block + 32 * g < n; ++g) {
+      const size_t left = n - block - 32 * g;
+      scale[g] = to_bytes(x + block + 32 * g, left < 32 ? left : 32, q + 32 * g);
+      largest = scale[g] > largest ? scale[g] : largest;
+    }
+    y->scale = largest * (32768.0f / 32767.0f);
+    for (size_t g = 0; g < kGroups; ++g) {
+      // All groups as long as the largest, infinite ones too, have the whole of it.
+      y->ratio[g] = scale[g] < largest ? static_cast<int16_t>(lrintf(scale[g] / largest * 32767.0f))
+                                       : static_cast<int16_t>(largest > 0 ? 32767 : 0);
+      y->sum[g] = static_cast<int16_t>((sum_of(q + 32 * g, 32) * y->ratio[g] + 16384) >> 15);
+    }
+    for (size_t i = 0; i < KETTE_INT_BLOCK; ++i) y->q[i] = static_cast<uint8_t>(q[i] + 128);
+  }
+}
+
 const VectorKernels kVector = {rms_norm, silu_mul, add,     rotate_half, rotate_interleaved,
-                               quantize, to_f16,   to_bf16, attend};
+                               quantize, to_f16,   to_bf16, attend,      to_int};
 
 }  // namespace kette::kernels::ref
