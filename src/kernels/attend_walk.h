@@ -1,7 +1,8 @@
 // How attention walks over the cache, the same in every instruction set. Keys are transposed once per block of 32
-// positions for all rows; values are widened once too or, where one tile has all rows, as they are used. Tiles of a few
-// rows then go through scores, online softmax and the weighted sum of values. Internal linkage only: each file that
-// includes this is compiled for instructions of its own.
+// positions for all rows, values are widened once; where one tile has all rows, values are widened as they are used,
+// and for very few rows keys are transposed so too, which adds the same numbers in the same order. Tiles of a few rows
+// then go through scores, online softmax and the weighted sum of values. Internal linkage only: each file that includes
+// this is compiled for instructions of its own.
 #pragma once
 
 #include <immintrin.h>
@@ -15,17 +16,22 @@ namespace {
 enum : size_t { kBlock = KETTE_ATTEND_BLOCK };
 
 // An Isa says how:
-//   kTile, kLanes          rows of a tile, at most 8; floats of a vector
-//   load_keys(a, from, n, out)            the first n keys of the block at position `from` -> out [key_dim][kBlock]
-//   load_values(a, from, n, out, stride)  its first n values -> out [n][stride]
-//   Cached<kType>{p, stride}, Widened{p, stride}   where mix takes values from: the cache's rows, or floats
-//   scores<R>(q, q_stride, key, key_dim, next, weight)   weight[r][t] = q[r] . key[t], R rows, all keys of the block
-//   soften(weight, n, scale, largest, sum)   one row's scores, of which n count, into weights; returns what its sums so
-//                                            far must be multiplied by
-//   mix<R, C>(weight, values, d, from, n, shrink, out, out_stride, last)   of R rows' C vectors from column d on, of the
-//                          last of which `last` numbers are there: out[r] = out[r] * shrink[r] + sum over t in [from, n)
-//                          of weight[r][t] * value[t], added in order of t
+//   kTile, kLanes, kFew   rows of a tile, at most 8; floats of a vector; rows up to which CachedKeys pay, 0 without any
+//   load_keys(a, from, n, ahead, out)   the first n keys of the block at position `from` -> out [key_dim][kBlock]
+//   load_values(a, from, n, ahead, out, stride)   its first n values -> out [n][stride]
+//   Keys{p}, CachedKeys<kType>{{p, stride, n, ahead}}   where scores takes keys from: what load_keys wrote, or the
+//       cache's rows, if all kBlock of them count and key_dim is a multiple of CachedKeys::kWidth
+//   Values{p, stride}, CachedValues<kType>{p, stride, ahead}   where mix takes values from: what load_values wrote, or
+//       the cache's rows
+//   scores<R>(q, q_stride, keys, key_dim, weight)   weight[r][t] = q[r] . key[t], added in order of dimensions, of R
+//       rows and all keys of the block
+//   soften(weight, n, scale, largest, sum)   one row's scores, of which n count, into weights; returns what its sums
+//       so far must be multiplied by
+//   mix<R, C>(weight, values, d, from, n, shrink, out, out_stride, last)   of R rows' C vectors from column d on, of
+//       the last of which `last` numbers are there: out[r] = out[r] * shrink[r] + sum over t in [from, n) of
+//       weight[r][t] * value[t], added in order of t
 //   multiply(out, n, factor)
+// Whoever reads the cache's rows asks for what lies `ahead` of them.
 
 // A row's first `dim` numbers of any type, `step` apart.
 inline void decode_row(const AttendArgs& a, const std::byte* row, size_t dim, float* out, size_t step) {
@@ -46,17 +52,16 @@ inline const std::byte* value_rows(const AttendArgs& a, size_t from) {
   return a.pages[from / KETTE_KV_PAGE] + a.value_at + from % KETTE_KV_PAGE * a.value_stride;
 }
 
-// What the next block needs. A page's rows are few, and where the next page's are the processor cannot guess. `scores`
-// asks for it little by little, for the processor waits when too much is under way.
+// How many bytes behind a block's rows those of the next one lie, 0 where there is none. A page's rows are few, and the
+// processor cannot guess where the next page's are.
 struct Ahead {
-  const std::byte *keys = nullptr, *values = nullptr;
-  size_t key_bytes = 0, value_bytes = 0;
+  ptrdiff_t keys = 0, values = 0;
 };
 
-// Asks for part i of n of so many bytes.
-inline void ask_for_part(const std::byte* p, size_t bytes, size_t i, size_t n) {
-  const size_t step = (bytes + n - 1) / n;
-  for (size_t at = 0; at < step; at += 64) _mm_prefetch(reinterpret_cast<const char*>(p + i * step + at), _MM_HINT_T0);
+// Into the second level of cache: the first one keeps less under way. Always inlined: GCC leaves out the call of a
+// function that does nothing else.
+inline __attribute__((always_inline)) void ask_for(const std::byte* p) {
+  _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
 }
 
 // Where a block's parts lie in AttendArgs::scratch.
@@ -87,12 +92,15 @@ inline size_t seen(const AttendArgs& a, size_t row, size_t from) {
   return visible <= from ? 0 : visible - from < kBlock ? visible - from : kBlock;
 }
 
-// All columns of R rows.
+// All columns of R rows. With few rows it takes more columns at once until additions do not wait for each other.
 template <class Isa, int R, class Values>
 void mix_rows(const float* weight, const Values& values, size_t value_dim, size_t from, size_t n, const float* shrink,
               float* out, size_t out_stride) {
   constexpr size_t kLanes = Isa::kLanes;
   size_t d = 0;
+  if constexpr (R <= 2)
+    for (; d + 4 * kLanes <= value_dim; d += 4 * kLanes)
+      Isa::template mix<R, 4>(weight, values, d, from, n, shrink, out, out_stride, kLanes);
   for (; d + 2 * kLanes <= value_dim; d += 2 * kLanes)
     Isa::template mix<R, 2>(weight, values, d, from, n, shrink, out, out_stride, kLanes);
   if (const size_t dims = value_dim - d; dims > kLanes)
@@ -102,18 +110,18 @@ void mix_rows(const float* weight, const Values& values, size_t value_dim, size_
 }
 
 // A tile's rows over the block at position `from`.
-template <class Isa, class Values>
+template <class Isa, class Keys, class Values>
 struct Tile {
   const AttendArgs& a;
   const Scratch& s;
+  const Keys& keys;
   const Values& values;
   size_t from;
-  Ahead next;
 
   template <int R>
   void run(size_t row) const {
     float* weight = s.weight + row * kBlock;
-    Isa::template scores<R>(a.q + row * a.q_stride, a.q_stride, s.key, a.key_dim, row == 0 ? next : Ahead{}, weight);
+    Isa::template scores<R>(a.q + row * a.q_stride, a.q_stride, keys, a.key_dim, weight);
     float shrink[R];
     size_t n[R], common = kBlock;
     for (size_t r = 0; r < R; ++r) {
@@ -140,47 +148,51 @@ struct Tile {
   }
 };
 
-// All rows, in tiles of nearly the same size.
-template <class Isa, class Values>
-void attend_tiles(const AttendArgs& a, const Scratch& s, const Values& values, size_t from, Ahead next) {
-  const Tile<Isa, Values> tile{a, s, values, from, next};
-  for (size_t row = 0, left = (a.rows + Isa::kTile - 1) / Isa::kTile; left > 0; --left) {
+// All rows, in tiles of nearly the same size, of at most kMost.
+template <class Isa, int kMost, class Keys, class Values>
+void attend_tiles(const AttendArgs& a, const Scratch& s, const Keys& keys, const Values& values, size_t from) {
+  const Tile<Isa, Keys, Values> tile{a, s, keys, values, from};
+  for (size_t row = 0, left = (a.rows + kMost - 1) / kMost; left > 0; --left) {
     const size_t rows = (a.rows - row + left - 1) / left;
-    tile.template run<Isa::kTile>(row, rows);
+    tile.template run<kMost>(row, rows);
     row += rows;
   }
 }
 
+// The rows of one tile.
 template <class Isa, KvType kType>
-void attend_cached(const AttendArgs& a, const Scratch& s, const std::byte* value, size_t from, Ahead next) {
-  attend_tiles<Isa>(a, s, typename Isa::template Cached<kType>{value, a.value_stride}, from, next);
+void attend_cached(const AttendArgs& a, const Scratch& s, size_t from, size_t n, Ahead ahead) {
+  const typename Isa::template CachedValues<kType> values{value_rows(a, from), a.value_stride, ahead.values};
+  if constexpr (Isa::kFew > 0) {
+    using CachedKeys = typename Isa::template CachedKeys<kType>;
+    if (a.rows <= Isa::kFew && n == kBlock && a.key_dim % CachedKeys::kWidth == 0)
+      return attend_tiles<Isa, Isa::kFew>(a, s, CachedKeys{{key_rows(a, from), a.key_stride, n, ahead.keys}}, values,
+                                          from);
+  }
+  Isa::load_keys(a, from, n, ahead.keys, s.key);
+  attend_tiles<Isa, Isa::kTile>(a, s, typename Isa::Keys{s.key}, values, from);
 }
 
-// The block at position `from`, of which n positions count; `after` positions come behind it.
+// The block at position `from`, of which n positions count; `more` if another one is read behind it.
 template <class Isa>
-void attend_block(const AttendArgs& a, const Scratch& s, size_t from, size_t n, size_t after) {
-  Ahead next;
-  if (after > 0) {
-    next.keys = key_rows(a, from + kBlock);
-    next.key_bytes = after * a.key_stride;
-    if (a.value_at != a.key_at) {
-      next.values = value_rows(a, from + kBlock);
-      next.value_bytes = after * a.value_stride;
-    }
+void attend_block(const AttendArgs& a, const Scratch& s, size_t from, size_t n, bool more) {
+  Ahead ahead;
+  if (more) {
+    ahead.keys = key_rows(a, from + kBlock) - key_rows(a, from);
+    ahead.values = value_rows(a, from + kBlock) - value_rows(a, from);
   }
-  Isa::load_keys(a, from, n, s.key);
   if (a.rows <= Isa::kTile) {
-    const std::byte* value = value_rows(a, from);
     switch (a.kv_type) {
-      case KvType::kF32: return attend_cached<Isa, KvType::kF32>(a, s, value, from, next);
-      case KvType::kF16: return attend_cached<Isa, KvType::kF16>(a, s, value, from, next);
-      case KvType::kBf16: return attend_cached<Isa, KvType::kBf16>(a, s, value, from, next);
-      case KvType::kQ8_0: return attend_cached<Isa, KvType::kQ8_0>(a, s, value, from, next);
+      case KvType::kF32: return attend_cached<Isa, KvType::kF32>(a, s, from, n, ahead);
+      case KvType::kF16: return attend_cached<Isa, KvType::kF16>(a, s, from, n, ahead);
+      case KvType::kBf16: return attend_cached<Isa, KvType::kBf16>(a, s, from, n, ahead);
+      case KvType::kQ8_0: return attend_cached<Isa, KvType::kQ8_0>(a, s, from, n, ahead);
       default: break;  // a type that only its decoder reads
     }
   }
-  Isa::load_values(a, from, n, s.value, s.value_stride);
-  attend_tiles<Isa>(a, s, typename Isa::Widened{s.value, s.value_stride}, from, next);
+  Isa::load_keys(a, from, n, ahead.keys, s.key);
+  Isa::load_values(a, from, n, ahead.values, s.value, s.value_stride);
+  attend_tiles<Isa, Isa::kTile>(a, s, typename Isa::Keys{s.key}, typename Isa::Values{s.value, s.value_stride}, from);
 }
 
 template <class Isa>
@@ -193,11 +205,10 @@ void attend_by(const AttendArgs& a) {
     s.sum[row] = 0;
     memset(a.out + row * a.out_stride, 0, a.value_dim * sizeof(float));
   }
-  const auto block = [&](size_t from) {
-    return from >= positions ? 0 : positions - from < kBlock ? positions - from : size_t{kBlock};
-  };
-  for (size_t from = 0; from < positions; from += kBlock)
-    attend_block<Isa>(a, s, from, block(from), block(from + kBlock));
+  for (size_t from = 0; from < positions; from += kBlock) {
+    const size_t left = positions - from;
+    attend_block<Isa>(a, s, from, left < kBlock ? left : size_t{kBlock}, left > kBlock || (left == kBlock && a.more));
+  }
   for (size_t row = 0; row < a.rows; ++row) {
     if (a.largest == nullptr) {
       Isa::multiply(a.out + row * a.out_stride, a.value_dim, 1.0f / s.sum[row]);

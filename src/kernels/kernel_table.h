@@ -125,6 +125,7 @@ struct AttendArgs {
   const uint32_t* visible;  // [rows]; at least 1 unless `largest` is given
   size_t rows;
   const std::byte* const* pages;  // of positions 0 to KETTE_KV_PAGE - 1, and so on
+  bool more = false;              // the positions behind those that rows see are read next, and may be asked for
   // In bytes: where in each page keys and values begin, and from one position's row to the next.
   size_t key_at, value_at, key_stride, value_stride;
   KvType kv_type;  // of the rows: whole blocks, of which key_dim and value_dim numbers are used

@@ -142,6 +142,7 @@ class SpanTask {
     kernels::AttendArgs args{};
     c.a.kv->describe(c.a.layer, head, args);
     args.pages += from / KETTE_KV_PAGE;
+    args.more = !c.share && c.visible(first + n - 1) > from + kSpan;
     args.value_dim = c.a.value_dim;
     args.q = q;
     args.q_stride = c.key_dim;

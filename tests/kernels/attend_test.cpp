@@ -143,6 +143,7 @@ struct Problem {
     args.rows = count;
     const Pages pages = this->pages();
     args.pages = pages.pointers.data() + first / KETTE_KV_PAGE;
+    args.more = first + *std::max_element(sees, sees + count) < positions();
     args.key_at = pages.key_at;
     args.value_at = pages.value_at;
     args.key_stride = key.row_bytes();

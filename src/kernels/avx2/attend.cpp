@@ -6,42 +6,45 @@ namespace kette::kernels::avx2 {
 namespace {
 
 struct Avx2 {
-  enum : size_t { kTile = 6, kLanes = 8 };
+  enum : size_t { kTile = 6, kLanes = 8, kFew = 0 };
 
-  static void load_keys(const AttendArgs& a, size_t from, size_t n, float* out) { avx2::load_keys(a, from, n, out); }
-  static void load_values(const AttendArgs& a, size_t from, size_t n, float* out, size_t stride) {
-    avx2::load_values(a, from, n, out, stride);
+  static void load_keys(const AttendArgs& a, size_t from, size_t n, ptrdiff_t ahead, float* out) {
+    avx2::load_keys(a, from, n, ahead, out);
+  }
+  static void load_values(const AttendArgs& a, size_t from, size_t n, ptrdiff_t ahead, float* out, size_t stride) {
+    avx2::load_values(a, from, n, ahead, out, stride);
   }
 
   // Where `mix` takes values [t][d], d a multiple of 16, from: C vectors, of the last of which `n` numbers are there.
-  struct Widened {
+  struct Values {
     const float* value;
     size_t stride;
     template <int C>
     void load(size_t t, size_t d, size_t, __m256 v[C]) const {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int c = 0; c < C; ++c) v[c] = _mm256_loadu_ps(value + t * stride + d + static_cast<size_t>(8 * c));
     }
   };
   template <KvType kType>
-  struct Cached {
+  struct CachedValues {
     const std::byte* value;
     size_t stride;
+    ptrdiff_t ahead;
     template <int C>
     void load(size_t t, size_t d, size_t n, __m256 v[C]) const {
-      load_eights<kType, C>(value + t * stride, d, n, v);
+      if constexpr (C > 2) load_eights<kType, 2>(value + t * stride, d, 8, ahead, v);
+      constexpr int kBefore = (C - 1) / 2 * 2;
+      load_eights<kType, C - kBefore>(value + t * stride, d + 8 * kBefore, n, ahead, v + kBefore);
     }
   };
 
   // 16 of the block's keys.
   template <int R>
-  static void half_scores(const float* q, size_t q_stride, const float* key, size_t key_dim, const std::byte* next,
-                          size_t next_bytes, float* weight) {
+  static void half_scores(const float* q, size_t q_stride, const float* key, size_t key_dim, float* weight) {
     __m256 sum[R][2];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) sum[r][0] = sum[r][1] = _mm256_setzero_ps();
     for (size_t d = 0; d < key_dim; ++d) {
-      ask_for_part(next, next_bytes, d, key_dim);
       const __m256 k0 = _mm256_load_ps(key + d * kBlock), k1 = _mm256_load_ps(key + d * kBlock + 8);
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
@@ -57,10 +60,13 @@ struct Avx2 {
     }
   }
 
+  struct Keys {
+    const float* key;
+  };
   template <int R>
-  static void scores(const float* q, size_t q_stride, const float* key, size_t key_dim, Ahead next, float* weight) {
-    half_scores<R>(q, q_stride, key, key_dim, next.keys, next.key_bytes, weight);
-    half_scores<R>(q, q_stride, key + 16, key_dim, next.values, next.value_bytes, weight + 16);
+  static void scores(const float* q, size_t q_stride, Keys keys, size_t key_dim, float* weight) {
+    half_scores<R>(q, q_stride, keys.key, key_dim, weight);
+    half_scores<R>(q, q_stride, keys.key + 16, key_dim, weight + 16);
   }
 
   // One row's scores, of which n count, into weights. Returns what its sums so far must be multiplied by.
@@ -98,7 +104,7 @@ struct Avx2 {
     __m256 sum[R][C];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int c = 0; c < C; ++c) {
         const float* p = out + static_cast<size_t>(r) * out_stride + d + static_cast<size_t>(8 * c);
         sum[r][c] = _mm256_mul_ps(load_first(p, c == C - 1 ? last : 8), _mm256_broadcast_ss(shrink + r));
@@ -110,13 +116,13 @@ struct Avx2 {
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
         const __m256 w = _mm256_broadcast_ss(weight + static_cast<size_t>(r) * kBlock + t);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int c = 0; c < C; ++c) sum[r][c] = _mm256_fmadd_ps(w, v[c], sum[r][c]);
       }
     }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int c = 0; c < C; ++c)
         store_first(out + static_cast<size_t>(r) * out_stride + d + static_cast<size_t>(8 * c), c == C - 1 ? last : 8,
                     sum[r][c]);

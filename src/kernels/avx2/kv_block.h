@@ -93,8 +93,10 @@ inline __m128i load_narrow(const std::byte* p, size_t n) {
 }
 
 // Numbers d to d + 8 C - 1 of a row, of the last eight of which n are there; d is a multiple of 16, C at most 2.
+// What lies `ahead` is asked for.
 template <KvType kType, int C>
-inline void load_eights(const std::byte* row, size_t d, size_t n, __m256 v[C]) {
+inline void load_eights(const std::byte* row, size_t d, size_t n, ptrdiff_t ahead, __m256 v[C]) {
+  ask_for(row + (kType == KvType::kQ8_0 ? d : kType == KvType::kF32 ? 4 * d : 2 * d) + ahead);
   const std::byte* block = row + d / kQ8Numbers * kQ8Bytes;
   const __m256 scale = kType == KvType::kQ8_0 ? q8_scale(block) : _mm256_setzero_ps();
 #pragma GCC unroll 2
@@ -112,20 +114,21 @@ inline void load_eights(const std::byte* row, size_t d, size_t n, __m256 v[C]) {
 
 // n values, `out_stride` (a multiple of 8) apart.
 template <KvType kType>
-void load_values(const std::byte* value, size_t stride, size_t value_dim, size_t n, float* out, size_t out_stride) {
+void load_values(const std::byte* value, size_t stride, size_t value_dim, size_t n, ptrdiff_t ahead, float* out,
+                 size_t out_stride) {
   for (size_t t = 0; t < n; ++t, value += stride, out += out_stride) {
     size_t d = 0;
     __m256 v[2];
     for (; d + 16 <= value_dim; d += 16) {
-      load_eights<kType, 2>(value, d, 8, v);
+      load_eights<kType, 2>(value, d, 8, ahead, v);
       _mm256_storeu_ps(out + d, v[0]);
       _mm256_storeu_ps(out + d + 8, v[1]);
     }
     if (value_dim - d > 8) {
-      load_eights<kType, 2>(value, d, value_dim - d - 8, v);
+      load_eights<kType, 2>(value, d, value_dim - d - 8, ahead, v);
       _mm256_storeu_ps(out + d + 8, v[1]);
     } else if (value_dim > d) {
-      load_eights<kType, 1>(value, d, value_dim - d, v);
+      load_eights<kType, 1>(value, d, value_dim - d, ahead, v);
     } else {
       continue;
     }
@@ -134,10 +137,13 @@ void load_values(const std::byte* value, size_t stride, size_t value_dim, size_t
 }
 
 // The keys of the block at position `from`, of which n positions count, transposed.
-inline void load_keys(const AttendArgs& a, size_t from, size_t n, float* out) {
+inline void load_keys(const AttendArgs& a, size_t from, size_t n, ptrdiff_t ahead, float* out) {
   const std::byte* key = key_rows(a, from);
+  const size_t bytes = (a.key_dim + a.block_size - 1) / a.block_size * a.block_bytes;
   for (size_t t = 0; t < kBlock; t += 8, key += 8 * a.key_stride) {
     const size_t valid = n > t ? n - t : 0;
+    for (size_t i = 0; i < 8; ++i)
+      for (size_t at = 0; at < bytes; at += 64) ask_for(key + i * a.key_stride + at + ahead);
     switch (a.kv_type) {
       case KvType::kF32: keys_f32(key, a.key_stride, a.key_dim, valid, out + t); break;
       case KvType::kF16: keys_16bit<KvType::kF16>(key, a.key_stride, a.key_dim, valid, out + t); break;
@@ -153,13 +159,14 @@ inline void load_keys(const AttendArgs& a, size_t from, size_t n, float* out) {
 }
 
 // Its first n values.
-inline void load_values(const AttendArgs& a, size_t from, size_t n, float* out, size_t out_stride) {
+inline void load_values(const AttendArgs& a, size_t from, size_t n, ptrdiff_t ahead, float* out, size_t out_stride) {
   const std::byte* value = value_rows(a, from);
+  const auto load = [&](auto widen) { widen(value, a.value_stride, a.value_dim, n, ahead, out, out_stride); };
   switch (a.kv_type) {
-    case KvType::kF32: return load_values<KvType::kF32>(value, a.value_stride, a.value_dim, n, out, out_stride);
-    case KvType::kF16: return load_values<KvType::kF16>(value, a.value_stride, a.value_dim, n, out, out_stride);
-    case KvType::kBf16: return load_values<KvType::kBf16>(value, a.value_stride, a.value_dim, n, out, out_stride);
-    case KvType::kQ8_0: return load_values<KvType::kQ8_0>(value, a.value_stride, a.value_dim, n, out, out_stride);
+    case KvType::kF32: return load(load_values<KvType::kF32>);
+    case KvType::kF16: return load(load_values<KvType::kF16>);
+    case KvType::kBf16: return load(load_values<KvType::kBf16>);
+    case KvType::kQ8_0: return load(load_values<KvType::kQ8_0>);
   }
   for (size_t t = 0; t < n; ++t) decode_row(a, value + t * a.value_stride, a.value_dim, out + t * out_stride, 1);
 }

@@ -6,49 +6,71 @@ namespace kette::kernels::avx512 {
 namespace {
 
 struct Avx512 {
-  enum : size_t { kTile = 8, kLanes = 16 };
+  enum : size_t { kTile = 8, kLanes = 16, kFew = 4 };
 
-  static void load_keys(const AttendArgs& a, size_t from, size_t n, float* out) { avx512::load_keys(a, from, n, out); }
-  static void load_values(const AttendArgs& a, size_t from, size_t n, float* out, size_t stride) {
-    avx512::load_values(a, from, n, out, stride);
+  static void load_keys(const AttendArgs& a, size_t from, size_t n, ptrdiff_t ahead, float* out) {
+    avx512::load_keys(a, from, n, ahead, out);
+  }
+  static void load_values(const AttendArgs& a, size_t from, size_t n, ptrdiff_t ahead, float* out, size_t stride) {
+    avx512::load_values(a, from, n, ahead, out, stride);
   }
 
   // Where `mix` takes values [t][d], d a multiple of 32, from: C vectors, of the last of which `n` numbers are there.
-  struct Widened {
+  struct Values {
     const float* value;
     size_t stride;
     template <int C>
     void load(size_t t, size_t d, size_t, __m512 v[C]) const {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int c = 0; c < C; ++c) v[c] = _mm512_loadu_ps(value + t * stride + d + static_cast<size_t>(16 * c));
     }
   };
   template <KvType kType>
-  struct Cached {
+  struct CachedValues {
     const std::byte* value;
     size_t stride;
+    ptrdiff_t ahead;
     template <int C>
     void load(size_t t, size_t d, size_t n, __m512 v[C]) const {
-      load_sixteens<kType, C>(value + t * stride, d, n, v);
+      if constexpr (C > 2) load_sixteens<kType, 2>(value + t * stride, d, 16, ahead, v);
+      constexpr int kBefore = (C - 1) / 2 * 2;
+      load_sixteens<kType, C - kBefore>(value + t * stride, d + 16 * kBefore, n, ahead, v + kBefore);
     }
   };
 
-  template <int R>
-  static void scores(const float* q, size_t q_stride, const float* key, size_t key_dim, Ahead next, float* weight) {
+  // Where `scores` takes keys from: f(t, d, number d of the keys t to t + 15), for both halves in order of d.
+  struct Keys {
+    const float* key;
+    template <class F>
+    __attribute__((always_inline)) void each(size_t key_dim, const F& f) const {
+      for (size_t d = 0; d < key_dim; ++d) {
+        f(0, d, _mm512_load_ps(key + d * kBlock));
+        f(16, d, _mm512_load_ps(key + d * kBlock + 16));
+      }
+    }
+  };
+  template <KvType kType>
+  struct CachedKeys {
+    enum : size_t { kWidth = kPiece<kType> };
+    KeyRows keys;
+    template <class F>
+    __attribute__((always_inline)) void each(size_t key_dim, const F& f) const {
+      for (size_t d = 0; d < key_dim; d += kWidth) each_of_piece<kType, true>(keys, d, kWidth, f);
+    }
+  };
+
+  template <int R, class From>
+  static void scores(const float* q, size_t q_stride, const From& keys, size_t key_dim, float* weight) {
     __m512 sum[R][2];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) sum[r][0] = sum[r][1] = _mm512_setzero_ps();
-    for (size_t d = 0; d < key_dim; ++d) {
-      ask_for_part(next.keys, next.key_bytes, d, key_dim);
-      ask_for_part(next.values, next.value_bytes, d, key_dim);
-      const __m512 k0 = _mm512_load_ps(key + d * kBlock), k1 = _mm512_load_ps(key + d * kBlock + 16);
+    keys.each(
+        key_dim, [&](size_t t, size_t d, __m512 number) __attribute__((always_inline)) {
 #pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) {
-        const __m512 x = _mm512_set1_ps(q[static_cast<size_t>(r) * q_stride + d]);
-        sum[r][0] = _mm512_fmadd_ps(x, k0, sum[r][0]);
-        sum[r][1] = _mm512_fmadd_ps(x, k1, sum[r][1]);
-      }
-    }
+          for (int r = 0; r < R; ++r)
+            sum[r][t / 16] =
+                _mm512_fmadd_ps(_mm512_set1_ps(q[static_cast<size_t>(r) * q_stride + d]), number, sum[r][t / 16]);
+        });
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       _mm512_store_ps(weight + r * kBlock, sum[r][0]);
@@ -76,8 +98,8 @@ struct Avx512 {
     return shrink;
   }
 
-  // out[r][d, d + 16 C) = out * shrink[r] + sum over t in [from, n) of weight[r][t] * value[t], added in order of t. The
-  // last sixteen of them are only `last`.
+  // out[r][d, d + 16 C) = out * shrink[r] + sum over t in [from, n) of weight[r][t] * value[t], added in order of t.
+  // The last sixteen of them are only `last`.
   template <int R, int C, class Values>
   static void mix(const float* weight, const Values& values, size_t d, size_t from, size_t n, const float* shrink,
                   float* out, size_t out_stride, size_t last) {
@@ -85,7 +107,7 @@ struct Avx512 {
     __m512 sum[R][C];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int c = 0; c < C; ++c) {
         const float* p = out + static_cast<size_t>(r) * out_stride + d + static_cast<size_t>(16 * c);
         sum[r][c] = _mm512_mul_ps(_mm512_maskz_loadu_ps(c == C - 1 ? tail : first(16), p), _mm512_set1_ps(shrink[r]));
@@ -97,14 +119,14 @@ struct Avx512 {
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
         const __m512 w = _mm512_set1_ps(weight[static_cast<size_t>(r) * kBlock + t]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int c = 0; c < C; ++c) sum[r][c] = _mm512_fmadd_ps(w, v[c], sum[r][c]);
       }
     }
     __asm__("" : "+r"(out), "+r"(out_stride));  // or GCC keeps addresses in registers, and so sums and values in memory
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int c = 0; c < C; ++c)
         _mm512_mask_storeu_ps(out + static_cast<size_t>(r) * out_stride + d + static_cast<size_t>(16 * c),
                               c == C - 1 ? tail : first(16), sum[r][c]);

@@ -1,60 +1,124 @@
-// Cached keys and values as floats: sixteen keys transposed, values row by row. Each type of kv_types.inc has its reader
-// here or goes through its decoder. Internal linkage only.
+// Cached keys and values as floats: keys transposed, values row by row. Each type of kv_types.inc has its reader here
+// or goes through its decoder. Internal linkage only.
 #pragma once
 
 #include "kernels/attend_walk.h"
 #include "kernels/avx512/floats.h"
-#include "kernels/avx512/transpose.h"
 
 namespace kette::kernels::avx512 {
 namespace {
 
 enum : size_t { kQ8Numbers = 32, kQ8Bytes = 34 };
 
-// Sixteen keys' dims become rows of 16 keys, kBlock apart. Keys from `n` on are zero and not read.
-inline void keys_f32(const std::byte* key, size_t stride, size_t key_dim, size_t n, float* out) {
-  for (size_t d = 0; d < key_dim; d += 16) {
-    const size_t dims = key_dim - d < 16 ? key_dim - d : 16;
-    __m512i v[16];
-#pragma GCC unroll 16
-    for (size_t t = 0; t < 16; ++t)
-      v[t] = _mm512_maskz_loadu_epi32(t < n ? first(dims) : __mmask16{0}, key + t * stride + 4 * d);
-    transpose(v);
-    for (size_t i = 0; i < dims; ++i) _mm512_store_si512(out + (d + i) * kBlock, v[i]);
+// The rows of a block's keys, of which n count. What lies `ahead` of what is read is asked for.
+struct KeyRows {
+  const std::byte* key;
+  size_t stride, n;
+  ptrdiff_t ahead;
+};
+
+// Keys are read 16 bytes at a time: pieces of so many numbers.
+template <KvType kType>
+constexpr size_t kPiece = 8;
+template <>
+constexpr size_t kPiece<KvType::kF32> = 4;
+template <>
+constexpr size_t kPiece<KvType::kQ8_0> = 16;
+
+// Where in a row the piece is that begins with number d.
+template <KvType kType>
+inline size_t piece_at(size_t d) {
+  if (kType == KvType::kQ8_0) return d / kQ8Numbers * kQ8Bytes + 2 + d % kQ8Numbers;
+  return 16 / kPiece<kType> * d;
+}
+
+// v[j] lane 4 q + i becomes v[i] lane 4 q + j.
+inline __attribute__((always_inline)) void transpose_quarters(__m512i v[4]) {
+  const __m512i ab = _mm512_unpacklo_epi32(v[0], v[1]), cd = _mm512_unpacklo_epi32(v[2], v[3]);
+  const __m512i ab2 = _mm512_unpackhi_epi32(v[0], v[1]), cd2 = _mm512_unpackhi_epi32(v[2], v[3]);
+  v[0] = _mm512_unpacklo_epi64(ab, cd);
+  v[1] = _mm512_unpackhi_epi64(ab, cd);
+  v[2] = _mm512_unpacklo_epi64(ab2, cd2);
+  v[3] = _mm512_unpackhi_epi64(ab2, cd2);
+}
+
+// piece(t) of 16 keys, transposed: dword i of all of them in v[i]. Few registers are in use, and the quarters come from
+// memory: a shuffle less for each number than from whole vectors of a key.
+template <class Piece>
+inline __attribute__((always_inline)) void load_pieces(const Piece& piece, __m512i v[4]) {
+#pragma GCC unroll 4
+  for (size_t j = 0; j < 4; ++j) {
+    v[j] = _mm512_castsi128_si512(piece(j));
+    v[j] = _mm512_inserti32x4(v[j], piece(4 + j), 1);
+    v[j] = _mm512_inserti32x4(v[j], piece(8 + j), 2);
+    v[j] = _mm512_inserti32x4(v[j], piece(12 + j), 3);
   }
+  transpose_quarters(v);
 }
 
-template <KvType kType>
-inline __m512 low_half(__m512i v) {
-  if (kType == KvType::kBf16) return _mm512_castsi512_ps(_mm512_slli_epi32(v, 16));
-  return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v));
-}
-
-template <KvType kType>
-inline __m512 high_half(__m512i v) {
-  if (kType == KvType::kBf16) return _mm512_castsi512_ps(_mm512_and_si512(v, _mm512_set1_epi32(-0x10000)));
-  return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(v, 16)));
-}
-
-// As above from 16-bit numbers, transposed in pairs.
-template <KvType kType>
-void keys_16bit(const std::byte* key, size_t stride, size_t key_dim, size_t n, float* out) {
-  for (size_t d = 0; d < key_dim; d += 32) {
-    const size_t pairs = key_dim - d < 32 ? (key_dim - d) / 2 : 16;
-    __m512i v[16];
-#pragma GCC unroll 16
-    for (size_t t = 0; t < 16; ++t)
-      v[t] = _mm512_maskz_loadu_epi32(t < n ? first(pairs) : __mmask16{0}, key + t * stride + 2 * d);
-    transpose(v);
-    for (size_t i = 0; i < pairs; ++i) {
-      _mm512_store_ps(out + (d + 2 * i) * kBlock, low_half<kType>(v[i]));
-      _mm512_store_ps(out + (d + 2 * i + 1) * kBlock, high_half<kType>(v[i]));
+// f(i, number i of 16 keys' pieces) for i < n in order; scale is of q8_0.
+template <KvType kType, class F>
+inline __attribute__((always_inline)) void each_number(const __m512i v[4], __m512 scale, size_t n, const F& f) {
+#pragma GCC unroll 4
+  for (size_t i = 0; i < 4; ++i) {
+    const size_t at = i * kPiece<kType> / 4;
+    if (at >= n) break;
+    if constexpr (kType == KvType::kF32) f(at, _mm512_castsi512_ps(v[i]));
+    if constexpr (kType == KvType::kF16) {
+      f(at, _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v[i])));
+      f(at + 1, _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(v[i], 16))));
+    }
+    if constexpr (kType == KvType::kBf16) {
+      f(at, _mm512_castsi512_ps(_mm512_slli_epi32(v[i], 16)));
+      f(at + 1, _mm512_castsi512_ps(_mm512_and_si512(v[i], _mm512_set1_epi32(-0x10000))));
+    }
+    if constexpr (kType == KvType::kQ8_0) {
+      const __m512i q[4] = {_mm512_slli_epi32(v[i], 24), _mm512_slli_epi32(v[i], 16), _mm512_slli_epi32(v[i], 8), v[i]};
+#pragma GCC unroll 4
+      for (size_t j = 0; j < 4; ++j)
+        if (at + j < n) f(at + j, _mm512_mul_ps(scale, _mm512_cvtepi32_ps(_mm512_srai_epi32(q[j], 24))));
     }
   }
 }
 
-inline __m256i q8_numbers(const std::byte* block) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + 2));
+// half(t) of 16 keys as floats.
+template <class Half>
+inline __attribute__((always_inline)) __m512 q8_scales(const Half& half) {
+  const __m128i low = _mm_setr_epi16(half(0), half(1), half(2), half(3), half(4), half(5), half(6), half(7));
+  const __m128i high = _mm_setr_epi16(half(8), half(9), half(10), half(11), half(12), half(13), half(14), half(15));
+  return _mm512_cvtph_ps(_mm256_set_m128i(high, low));
+}
+
+// f(t, d, number d of the keys t to t + 15) for both halves of a block and n numbers from d on, where a piece begins,
+// each half's in order of d. kWhole: all keys count, and all of the piece's numbers; others are zero and not read.
+template <KvType kType, bool kWhole, class F>
+inline __attribute__((always_inline)) void each_of_piece(const KeyRows& keys, size_t d, size_t n, const F& f) {
+  const std::byte *row = keys.key + piece_at<kType>(d), *block = keys.key + d / kQ8Numbers * kQ8Bytes;
+  // A quarter of the rows at each of four pieces, which are a line or about one.
+  const std::byte* next = row + d / kPiece<kType> % 4 * keys.stride + keys.ahead;
+#pragma GCC unroll 8
+  for (size_t t = 0; t < kBlock; t += 4) ask_for(next + t * keys.stride);
+  const __mmask16 dwords = first(kType == KvType::kQ8_0 ? 4 : (n * 4 + kPiece<kType> - 1) / kPiece<kType>);
+#pragma GCC unroll 2
+  for (size_t from = 0; from < kBlock; from += 16) {
+    const auto piece = [=](size_t t) __attribute__((always_inline)) {
+      const std::byte* p = row + (from + t) * keys.stride;
+      if (kWhole) return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+      return _mm_maskz_loadu_epi32(static_cast<__mmask8>(from + t < keys.n ? dwords : 0), p);
+    };
+    const auto half = [=](size_t t) __attribute__((always_inline)) {
+      short h = 0;
+      if (kWhole || from + t < keys.n) memcpy(&h, block + (from + t) * keys.stride, sizeof h);
+      return h;
+    };
+    __m512i v[4];
+    load_pieces(piece, v);
+    const __m512 scale = kType == KvType::kQ8_0 ? q8_scales(half) : _mm512_setzero_ps();
+    each_number<kType>(
+        v, scale, kWhole ? kPiece<kType> : n, [&](size_t i, __m512 number) __attribute__((always_inline)) {
+          f(from, d + i, number);
+        });
+  }
 }
 
 inline __m512 q8_scale(const std::byte* block) {
@@ -63,37 +127,12 @@ inline __m512 q8_scale(const std::byte* block) {
   return _mm512_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(half)));
 }
 
-// As above from blocks of q8_0, two of each key at a time, transposed in fours.
-inline void keys_q8_0(const std::byte* key, size_t stride, size_t key_dim, size_t n, float* out) {
-  for (size_t d = 0; d < key_dim; d += 2 * kQ8Numbers, key += 2 * kQ8Bytes) {
-    const size_t dims = key_dim - d < 2 * kQ8Numbers ? key_dim - d : 2 * kQ8Numbers;
-    const bool two = dims > kQ8Numbers;
-    alignas(32) uint16_t halves[2][16] = {};
-    __m512i v[16];
-#pragma GCC unroll 16
-    for (size_t t = 0; t < 16; ++t) {
-      const std::byte *block = key + t * stride, *next = two ? block + kQ8Bytes : block;
-      v[t] = t < n ? _mm512_inserti64x4(_mm512_castsi256_si512(q8_numbers(block)), q8_numbers(next), 1)
-                   : _mm512_setzero_si512();
-      if (t < n) memcpy(&halves[0][t], block, sizeof halves[0][t]);
-      if (t < n) memcpy(&halves[1][t], next, sizeof halves[1][t]);
-    }
-    transpose(v);
-    for (size_t i = 0; 4 * i < dims; ++i) {
-      const __m512 scale = _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(halves[i / 8])));
-      const __m512i q[4] = {_mm512_slli_epi32(v[i], 24), _mm512_slli_epi32(v[i], 16), _mm512_slli_epi32(v[i], 8), v[i]};
-#pragma GCC unroll 4
-      for (size_t j = 0; j < 4; ++j)
-        if (4 * i + j < dims)
-          _mm512_store_ps(out + (d + 4 * i + j) * kBlock,
-                          _mm512_mul_ps(scale, _mm512_cvtepi32_ps(_mm512_srai_epi32(q[j], 24))));
-    }
-  }
-}
-
 // Numbers d to d + 16 C - 1 of a row, of the last sixteen of which n are there; d is a multiple of 32, C at most 2.
+// What lies `ahead` is asked for.
 template <KvType kType, int C>
-inline void load_sixteens(const std::byte* row, size_t d, size_t n, __m512 v[C]) {
+inline void load_sixteens(const std::byte* row, size_t d, size_t n, ptrdiff_t ahead, __m512 v[C]) {
+  ask_for(row + (kType == KvType::kQ8_0 ? d : kType == KvType::kF32 ? 4 * d : 2 * d) + ahead);
+  if (kType == KvType::kF32 && C > 1) ask_for(row + 4 * d + 64 + ahead);
   const std::byte* block = row + d / kQ8Numbers * kQ8Bytes;
   const __m512 scale = kType == KvType::kQ8_0 ? q8_scale(block) : _mm512_setzero_ps();
 #pragma GCC unroll 2
@@ -112,20 +151,21 @@ inline void load_sixteens(const std::byte* row, size_t d, size_t n, __m512 v[C])
 
 // n values, `out_stride` (a multiple of 16) apart.
 template <KvType kType>
-void load_values(const std::byte* value, size_t stride, size_t value_dim, size_t n, float* out, size_t out_stride) {
+void load_values(const std::byte* value, size_t stride, size_t value_dim, size_t n, ptrdiff_t ahead, float* out,
+                 size_t out_stride) {
   for (size_t t = 0; t < n; ++t, value += stride, out += out_stride) {
     size_t d = 0;
     __m512 v[2];
     for (; d + 32 <= value_dim; d += 32) {
-      load_sixteens<kType, 2>(value, d, 16, v);
+      load_sixteens<kType, 2>(value, d, 16, ahead, v);
       _mm512_storeu_ps(out + d, v[0]);
       _mm512_storeu_ps(out + d + 16, v[1]);
     }
     if (value_dim - d > 16) {
-      load_sixteens<kType, 2>(value, d, value_dim - d - 16, v);
+      load_sixteens<kType, 2>(value, d, value_dim - d - 16, ahead, v);
       _mm512_storeu_ps(out + d + 16, v[1]);
     } else if (value_dim > d) {
-      load_sixteens<kType, 1>(value, d, value_dim - d, v);
+      load_sixteens<kType, 1>(value, d, value_dim - d, ahead, v);
     } else {
       continue;
     }
@@ -133,33 +173,42 @@ void load_values(const std::byte* value, size_t stride, size_t value_dim, size_t
   }
 }
 
+template <KvType kType>
+void load_keys(const KeyRows& keys, size_t key_dim, float* out) {
+  const auto store = [=](size_t t, size_t d, __m512 number) __attribute__((always_inline)) {
+    _mm512_store_ps(out + d * kBlock + t, number);
+  };
+  size_t d = 0;
+  if (keys.n == kBlock)
+    for (; d + kPiece<kType> <= key_dim; d += kPiece<kType>) each_of_piece<kType, true>(keys, d, kPiece<kType>, store);
+  for (; d < key_dim; d += kPiece<kType>)
+    each_of_piece<kType, false>(keys, d, key_dim - d < kPiece<kType> ? key_dim - d : kPiece<kType>, store);
+}
+
 // The keys of the block at position `from`, of which n positions count, transposed.
-inline void load_keys(const AttendArgs& a, size_t from, size_t n, float* out) {
-  const std::byte* key = key_rows(a, from);
-  for (size_t t = 0; t < kBlock; t += 16, key += 16 * a.key_stride) {
-    const size_t valid = n > t ? n - t : 0;
-    switch (a.kv_type) {
-      case KvType::kF32: keys_f32(key, a.key_stride, a.key_dim, valid, out + t); break;
-      case KvType::kF16: keys_16bit<KvType::kF16>(key, a.key_stride, a.key_dim, valid, out + t); break;
-      case KvType::kBf16: keys_16bit<KvType::kBf16>(key, a.key_stride, a.key_dim, valid, out + t); break;
-      case KvType::kQ8_0: keys_q8_0(key, a.key_stride, a.key_dim, valid, out + t); break;
-      default:
-        for (size_t i = 0; i < 16; ++i) {
-          if (i < valid) decode_row(a, key + i * a.key_stride, a.key_dim, out + t + i, kBlock);
-          for (size_t d = 0; i >= valid && d < a.key_dim; ++d) out[d * kBlock + t + i] = 0;
-        }
-    }
+inline void load_keys(const AttendArgs& a, size_t from, size_t n, ptrdiff_t ahead, float* out) {
+  const KeyRows keys{key_rows(a, from), a.key_stride, n, ahead};
+  switch (a.kv_type) {
+    case KvType::kF32: return load_keys<KvType::kF32>(keys, a.key_dim, out);
+    case KvType::kF16: return load_keys<KvType::kF16>(keys, a.key_dim, out);
+    case KvType::kBf16: return load_keys<KvType::kBf16>(keys, a.key_dim, out);
+    case KvType::kQ8_0: return load_keys<KvType::kQ8_0>(keys, a.key_dim, out);
+  }
+  for (size_t t = 0; t < kBlock; ++t) {
+    if (t < n) decode_row(a, keys.key + t * keys.stride, a.key_dim, out + t, kBlock);
+    for (size_t d = 0; t >= n && d < a.key_dim; ++d) out[d * kBlock + t] = 0;
   }
 }
 
 // Its first n values.
-inline void load_values(const AttendArgs& a, size_t from, size_t n, float* out, size_t out_stride) {
+inline void load_values(const AttendArgs& a, size_t from, size_t n, ptrdiff_t ahead, float* out, size_t out_stride) {
   const std::byte* value = value_rows(a, from);
+  const auto load = [&](auto widen) { widen(value, a.value_stride, a.value_dim, n, ahead, out, out_stride); };
   switch (a.kv_type) {
-    case KvType::kF32: return load_values<KvType::kF32>(value, a.value_stride, a.value_dim, n, out, out_stride);
-    case KvType::kF16: return load_values<KvType::kF16>(value, a.value_stride, a.value_dim, n, out, out_stride);
-    case KvType::kBf16: return load_values<KvType::kBf16>(value, a.value_stride, a.value_dim, n, out, out_stride);
-    case KvType::kQ8_0: return load_values<KvType::kQ8_0>(value, a.value_stride, a.value_dim, n, out, out_stride);
+    case KvType::kF32: return load(load_values<KvType::kF32>);
+    case KvType::kF16: return load(load_values<KvType::kF16>);
+    case KvType::kBf16: return load(load_values<KvType::kBf16>);
+    case KvType::kQ8_0: return load(load_values<KvType::kQ8_0>);
   }
   for (size_t t = 0; t < n; ++t) decode_row(a, value + t * a.value_stride, a.value_dim, out + t * out_stride, 1);
 }
