@@ -120,11 +120,12 @@ inline __attribute__((always_inline)) void products(const uint8_t* w, const Colu
   }
 }
 
-// sum += groups of kS strips times kN activations.
-template <class Format, size_t kN, size_t kS>
+// sum += groups of kS strips times kN activations; ask(g) before each.
+template <class Format, size_t kN, size_t kS, class Ask>
 inline __attribute__((always_inline)) void add_groups(const uint8_t* strips, size_t groups, const Columns<Format>& x,
-                                                      __m512 (&sum)[kN][kS]) {
+                                                      __m512 (&sum)[kN][kS], const Ask& ask) {
   for (size_t g = 0; g < groups; ++g) {
+    ask(g);
     const uint8_t* w = strips + g * kRecord<Format>;
     const auto factors = [&](size_t s, size_t vector) {
       return _mm512_load_ps(w + s * kStripBytes<Format> + kCodes + 64 * vector);
@@ -251,6 +252,7 @@ inline __attribute__((always_inline)) void add_block(const Rows& w, const Activa
 // stay in registers.
 template <class Format, size_t kN>
 void dot_few(const DotArgs& a) {
+  constexpr size_t kBytes = kDepth / Format::kBlock * Format::kBytes;  // of kDepth weights
   alignas(64) uint8_t records[kStripBytes<Format>];
   Columns<Format> x;
   each_strip<kStrip>(a, [&](Rows w, size_t row, size_t step) {
@@ -263,14 +265,14 @@ void dot_few(const DotArgs& a) {
         if constexpr (kN <= kInPlace) {
           add_block<Format, kN>(w, a.x, k / kGroup + g, sum);
         } else {
-          w.ask<Format::kBytes>(0, 1);
           Format::factors(w, records + g * kRecord<Format>);
           Format::codes(w, records + g * kRecord<Format>);
         }
       }
       if constexpr (kN > kInPlace) {
         for (size_t i = 0; i < kN; ++i) x.take(a.x[i], i, k, groups);
-        add_groups<Format, kN, 1>(records, groups, x, sum);
+        add_groups<Format, kN, 1>(
+            records, groups, x, sum, [&](size_t g) __attribute__((always_inline)) { w.ask<kBytes>(g, kGroups); });
       }
     }
 #pragma GCC unroll 8
@@ -294,7 +296,7 @@ void tile(const uint8_t* strips, size_t groups, const Columns<Format>& x, bool a
     for (size_t s = 0; s < 2; ++s)
       sum[i][s] = add ? _mm512_maskz_loadu_ps(mask[s], y + i * y_stride + kStrip * s) : _mm512_setzero_ps();
   }
-  add_groups<Format, kN, 2>(strips, groups, x, sum);
+  add_groups<Format, kN, 2>(strips, groups, x, sum, [](size_t) {});
 #pragma GCC unroll 8
   for (size_t i = 0; i < kN; ++i) {
 #pragma GCC unroll 2
