@@ -41,11 +41,12 @@ struct Metered {
   std::shared_ptr<LoadedModel> loaded;
 };
 
-inline Metered open_metered(const std::string& path, OpenOptions open, uint32_t n_threads = 2) {
+inline Metered open_metered(const std::string& path, OpenOptions open, uint32_t n_threads = 2,
+                            Isa max_isa = test_isa()) {
   Metered out;
   RuntimeOptions options;
   options.pool.n_threads = n_threads;
-  options.max_isa = test_isa();
+  options.max_isa = max_isa;
   options.allocator = std::make_unique<MeteredAllocator>(out.meter);
   out.loaded = value(LoadedModel::open(
       value(make_runtime(std::move(options))), [](const std::string& p) { return open_path(p, Access::kMap); }, path,
@@ -54,11 +55,11 @@ inline Metered open_metered(const std::string& path, OpenOptions open, uint32_t 
 }
 
 // Sessions that take nothing from each other.
-inline Metered open_metered(const std::string& path, nn::Mode mode, uint32_t n_threads = 2) {
+inline Metered open_metered(const std::string& path, nn::Mode mode, uint32_t n_threads = 2, Isa max_isa = test_isa()) {
   OpenOptions open;
   open.mode = mode;
   open.prefix_cache = false;
-  return open_metered(path, open, n_threads);
+  return open_metered(path, open, n_threads, max_isa);
 }
 
 // One of each kind of attention and cache: keys and values of heads, latents, latents with a prediction module.
