@@ -83,7 +83,7 @@ struct Sizes {
 
 // Of one row through a layer: floats, and inputs of matmuls, which are rounded to int8 with scales or to bfloat16.
 uint64_t row_bytes(const Sizes& s) {
-  constexpr uint64_t kFloat = 4, kInput = 4;  // 1 + 4/32 + 4/16, 1 + 8/64, or 2, or two of them
+  constexpr uint64_t kFloat = 4, kInput = 4;  // 1 + 4/32 + 4/16, 292/256, or 2, or two of them
   const uint64_t queries = product({s.heads, s.latent > 0 ? sum({s.nope, s.rope}) : s.head_dim});
   const uint64_t found = product({s.heads, s.latent > 0 ? s.value : s.head_dim});
   const uint64_t keys = s.latent > 0 ? sum({s.latent, s.rope, s.query_latent}) : product({2, s.kv_heads, s.head_dim});
@@ -120,7 +120,10 @@ uint64_t scratch_bytes(const Checkpoint& checkpoint, uint64_t context, const Run
   const Sizes s(checkpoint);
   const uint64_t rows = std::min<uint64_t>(context, Forward::kMaxRows), threads = runtime.executor->width();
   const uint64_t row = sum({row_bytes(s), looks_ahead(checkpoint) ? product({24, s.hidden}) : 0});
-  const uint64_t gates = product({threads, kernels::kWidePanels, kernels::kPanelWidth, rows, 4});
+  uint64_t panels = 1;
+  runtime.kernels.each_panel(
+      [&](const auto& p) { panels = std::max<uint64_t>(panels, kernels::most_panels(p.type())); });
+  const uint64_t gates = product({threads, panels, kernels::kPanelWidth, rows, 4});
   const uint64_t pieces = sum({s.vocab, product({s.experts, sum({s.hidden, s.expert_mlp, 512})})});
   // Logits of the last token and of guesses ahead.
   const uint64_t logits = product({4, nn::kFewRows, s.vocab});

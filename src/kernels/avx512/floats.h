@@ -1,4 +1,4 @@
-// Small helpers over 16 floats: the exponential, bfloat16, the mask of a tail. Internal linkage only.
+// Small helpers over 16 lanes: the exponential, bfloat16, the mask of a tail, four bytes everywhere. Internal linkage only.
 #pragma once
 
 #include "kernels/avx512/simd.h"
@@ -8,6 +8,13 @@ namespace {
 
 // The first n lanes, all of them from 16 on.
 inline __mmask16 first(size_t n) { return static_cast<__mmask16>(n >= 16 ? 0xffffu : (1u << n) - 1u); }
+
+// The four bytes at p, in every lane.
+inline __m512i in_each_lane(const void* p) {
+  int32_t v;
+  memcpy(&v, p, 4);
+  return _mm512_set1_epi32(v);
+}
 
 // e^x within 2 units in the last place: x = n ln 2 + r, |r| <= ln(2) / 2, Taylor's series for e^r (its eighth term is
 // below 2^-27), times 2^n. Infinite, zero or not a number where e^x is.

@@ -4,6 +4,7 @@
 
 #include "kernels/attend_walk.h"
 #include "kernels/avx512/floats.h"
+#include "kernels/avx512/transpose.h"
 
 namespace kette::kernels::avx512 {
 namespace {
@@ -30,16 +31,6 @@ template <KvType kType>
 inline size_t piece_at(size_t d) {
   if (kType == KvType::kQ8_0) return d / kQ8Numbers * kQ8Bytes + 2 + d % kQ8Numbers;
   return 16 / kPiece<kType> * d;
-}
-
-// v[j] lane 4 q + i becomes v[i] lane 4 q + j.
-inline __attribute__((always_inline)) void transpose_quarters(__m512i v[4]) {
-  const __m512i ab = _mm512_unpacklo_epi32(v[0], v[1]), cd = _mm512_unpacklo_epi32(v[2], v[3]);
-  const __m512i ab2 = _mm512_unpackhi_epi32(v[0], v[1]), cd2 = _mm512_unpackhi_epi32(v[2], v[3]);
-  v[0] = _mm512_unpacklo_epi64(ab, cd);
-  v[1] = _mm512_unpackhi_epi64(ab, cd);
-  v[2] = _mm512_unpacklo_epi64(ab2, cd2);
-  v[3] = _mm512_unpackhi_epi64(ab2, cd2);
 }
 
 // piece(t) of 16 keys, transposed: dword i of all of them in v[i]. Few registers are in use, and the quarters come from

@@ -27,19 +27,11 @@ inline __attribute__((always_inline)) void multiply(const IntNumbers* const* x, 
     const __m512i a = _mm512_load_si512(strips[0].code[j]), b = _mm512_load_si512(strips[1].code[j]);
 #pragma GCC unroll 4
     for (size_t i = 0; i < kN; ++i) {
-      int32_t four;
-      memcpy(&four, x[i]->q + 4 * j, 4);
-      const __m512i q = _mm512_set1_epi32(four);
+      const __m512i q = in_each_lane(x[i]->q + 4 * j);
       dot[i][0] = _mm512_dpbusd_epi32(dot[i][0], q, a);
       dot[i][1] = _mm512_dpbusd_epi32(dot[i][1], q, b);
     }
   }
-}
-
-inline __m512i in_each_lane(const int16_t* two) {
-  int32_t v;
-  memcpy(&v, two, 4);
-  return _mm512_set1_epi32(v);
 }
 
 // Two sums, each without its last kShift bits, side by side.

@@ -87,13 +87,6 @@ struct Columns {
   }
 };
 
-// Four bytes at p, in every lane.
-inline __m512i four(const int8_t* p) {
-  int32_t v;
-  memcpy(&v, p, 4);
-  return _mm512_set1_epi32(v);
-}
-
 // The integer sums of a part of group g: of the records w of kS strips, with kN activations.
 template <class Format, size_t kN, size_t kS>
 inline __attribute__((always_inline)) void products(const uint8_t* w, const Columns<Format>& x, size_t g, size_t part,
@@ -113,7 +106,7 @@ inline __attribute__((always_inline)) void products(const uint8_t* w, const Colu
     for (size_t s = 0; s < kS; ++s) codes[s] = _mm512_load_si512(w + s * kStripBytes<Format> + 64 * j);
 #pragma GCC unroll 8
     for (size_t i = 0; i < kN; ++i) {
-      const __m512i v = four(x.q[i] + g * kGroup + 4 * j);
+      const __m512i v = in_each_lane(x.q[i] + g * kGroup + 4 * j);
 #pragma GCC unroll 2
       for (size_t s = 0; s < kS; ++s) dot[i][s] = _mm512_dpbusd_epi32(dot[i][s], codes[s], v);
     }
@@ -304,10 +297,12 @@ void tile(const uint8_t* strips, size_t groups, const Columns<Format>& x, bool a
   }
 }
 
-// Columns [k, k + kDepth) of rows [first, last) are on their way into the second level of cache.
-inline void fetch(const DotArgs& a, size_t first, size_t last, size_t from, size_t bytes) {
+// So many bytes of weight rows [first, last) are on their way into the second level of cache. Past the last it is harmless.
+template <class Args>
+inline __attribute__((always_inline)) void fetch(const Args& a, size_t first, size_t last, size_t from, size_t bytes) {
   for (size_t r = first; r < last; ++r) {
     const char* p = reinterpret_cast<const char*>(a.weight + r * a.row_bytes + from);
+    __asm__ volatile("" : "+r"(p));  // as in `ask`
     for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(p + i, _MM_HINT_T1);
   }
 }

@@ -4,22 +4,13 @@
 
 #include "kernels/avx512/nibbles.h"
 #include "kernels/avx512/strip.h"
+#include "kernels/avx512/transpose.h"
 
 namespace kette::kernels::avx512 {
 namespace {
 
 inline void store(uint8_t* p, __m512i v) { _mm512_store_si512(p, v); }
 inline void store(uint8_t* p, __m512 v) { _mm512_store_ps(reinterpret_cast<float*>(p), v); }
-
-// In each quarter: v[i] dword j becomes v[j] dword i.
-inline __attribute__((always_inline)) void transpose_quarters(__m512i* v) {
-  const __m512i ab = _mm512_unpacklo_epi32(v[0], v[1]), cd = _mm512_unpacklo_epi32(v[2], v[3]);
-  const __m512i ab2 = _mm512_unpackhi_epi32(v[0], v[1]), cd2 = _mm512_unpackhi_epi32(v[2], v[3]);
-  v[0] = _mm512_unpacklo_epi64(ab, cd);
-  v[1] = _mm512_unpackhi_epi64(ab, cd);
-  v[2] = _mm512_unpacklo_epi64(ab2, cd2);
-  v[3] = _mm512_unpackhi_epi64(ab2, cd2);
-}
 
 // 16 bytes of each row at `at`: v[j] lane r = dword j of row r.
 inline __attribute__((always_inline)) void load_fours(const Rows& rows, size_t at, __m512i (&v)[4]) {

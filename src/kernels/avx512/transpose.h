@@ -1,4 +1,4 @@
-// The transposition of 16 rows of 16 dwords in registers. Internal linkage only.
+// Dwords transposed in registers: 4 by 4 in each quarter, and 16 by 16. Internal linkage only.
 #pragma once
 
 #include "kernels/avx512/simd.h"
@@ -6,20 +6,25 @@
 namespace kette::kernels::avx512 {
 namespace {
 
+// In each quarter: v[i] dword j becomes v[j] dword i.
+inline __attribute__((always_inline)) void transpose_quarters(__m512i v[4]) {
+  const __m512i ab = _mm512_unpacklo_epi32(v[0], v[1]), cd = _mm512_unpacklo_epi32(v[2], v[3]);
+  const __m512i ab2 = _mm512_unpackhi_epi32(v[0], v[1]), cd2 = _mm512_unpackhi_epi32(v[2], v[3]);
+  v[0] = _mm512_unpacklo_epi64(ab, cd);
+  v[1] = _mm512_unpackhi_epi64(ab, cd);
+  v[2] = _mm512_unpacklo_epi64(ab2, cd2);
+  v[3] = _mm512_unpackhi_epi64(ab2, cd2);
+}
+
 // v[i] lane j becomes v[j] lane i.
 inline __attribute__((always_inline)) void transpose(__m512i v[16]) {
   __m512i t[16];
-  // Within groups of four rows and four lanes: t[4g + j] holds, in each quarter c, column 4c + j of rows 4g to 4g + 3.
+  // Then t[4g + j] holds, in each quarter c, column 4c + j of rows 4g to 4g + 3.
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) t[i] = v[i];
 #pragma GCC unroll 4
-  for (int g = 0; g < 16; g += 4) {
-    const __m512i ab = _mm512_unpacklo_epi32(v[g], v[g + 1]), cd = _mm512_unpacklo_epi32(v[g + 2], v[g + 3]);
-    const __m512i ab2 = _mm512_unpackhi_epi32(v[g], v[g + 1]), cd2 = _mm512_unpackhi_epi32(v[g + 2], v[g + 3]);
-    t[g] = _mm512_unpacklo_epi64(ab, cd);
-    t[g + 1] = _mm512_unpackhi_epi64(ab, cd);
-    t[g + 2] = _mm512_unpacklo_epi64(ab2, cd2);
-    t[g + 3] = _mm512_unpackhi_epi64(ab2, cd2);
-  }
-  // The same with quarters for lanes.
+  for (int g = 0; g < 16; g += 4) transpose_quarters(t + g);
+    // The same with quarters for lanes.
 #pragma GCC unroll 4
   for (int j = 0; j < 4; ++j) {
     const __m512i a = _mm512_shuffle_i32x4(t[j], t[j + 4], _MM_SHUFFLE(1, 0, 1, 0));

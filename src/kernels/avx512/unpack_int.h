@@ -77,17 +77,6 @@ struct ToInt {
   }
 };
 
-// The rows behind a strip, which the next one reads. Past the last it is harmless.
-template <size_t kBytes>
-inline __attribute__((always_inline)) void ask_next(const uint8_t* p, size_t row_bytes) {
-  for (size_t r = 0; r < kStrip; ++r, p += row_bytes) {
-    const char* line = reinterpret_cast<const char*>(p);
-    __asm__ volatile("" : "+r"(line));  // as in StripRows::ask
-#pragma GCC unroll 4
-    for (size_t i = 0; i < kBytes; i += 64) _mm_prefetch(line + i, _MM_HINT_T1);
-  }
-}
-
 template <class Format>
 void unpack_int(const UnpackArgs& a) {
   static_assert(kDepth == KETTE_INT_BLOCK);
@@ -98,7 +87,7 @@ void unpack_int(const UnpackArgs& a) {
     for (size_t k = 0; k < a.n; k += kDepth) {
       const size_t groups = (a.n - k < kDepth ? a.n - k : kDepth) / kGroup;
       for (size_t g = 0; g < groups; g += Format::kBlock / kGroup, w.at += Format::kBytes) {
-        ask_next<Format::kBytes>(a.weight + (row + kStrip) * a.row_bytes + w.at, a.row_bytes);
+        fetch(a, row + kStrip, row + 2 * kStrip, w.at, Format::kBytes);  // which the next strip reads
         Format::factors(w, records + g * kRecord<Format>);
         Format::codes(w, records + g * kRecord<Format>);
       }
