@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
@@ -99,10 +99,12 @@ class Engine:
         return figures(run_json([*self.command, *args, *extra], self.cpus), work)
 
     def best_flags(self, model: Path, work: Work) -> Tuple[List[str], Dict[str, Any]]:
-        """The flags that make it fastest (by the product of both rates), and what it then said."""
+        """The flags that make it fastest (by the product of both rates), and what it then said. For a long context the first
+        flags, tried on a short one."""
         tried = []
-        for extra in self.candidates if not work.context else self.candidates[:1]:
-            said = self.run(model, work, extra)
+        short = replace(work, context=min(work.context, 512))
+        for extra in self.candidates[:1] if work.context else self.candidates:
+            said = self.run(model, short, extra)
             tried.append((max(said["in"], 1e-9) * max(said["out"], 1e-9), extra, said))
         _, extra, said = max(tried, key=lambda t: t[0])
         return extra, said
