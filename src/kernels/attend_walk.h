@@ -17,6 +17,8 @@ enum : size_t { kBlock = KETTE_ATTEND_BLOCK };
 
 // An Isa says how:
 //   kTile, kLanes, kFew   rows of a tile, at most 8; floats of a vector; rows up to which CachedKeys pay, 0 without any
+//   kStep                 positions that mix takes at once; where it begins is a multiple of it
+//   kReadsCache           has CachedValues, for calls of one tile
 //   load_keys(a, from, n, ahead, out)   the first n keys of the block at position `from` -> out [key_dim][kBlock]
 //   load_values(a, from, n, ahead, out, stride)   its first n values -> out [n][stride]
 //   Keys{p}, CachedKeys<kType>{{p, stride, n, ahead}}   where scores takes keys from: what load_keys wrote, or the
@@ -25,8 +27,8 @@ enum : size_t { kBlock = KETTE_ATTEND_BLOCK };
 //       the cache's rows
 //   scores<R>(q, q_stride, keys, key_dim, weight)   weight[r][t] = q[r] . key[t], added in order of dimensions, of R
 //       rows and all keys of the block
-//   soften(weight, n, scale, largest, sum)   one row's scores, of which n count, into weights; returns what its sums
-//       so far must be multiplied by
+//   soften<R>(weight, n, scale, largest, sum, shrink)   R rows' scores, of which n[r] count, into weights; shrink[r] is
+//       what its sums so far must be multiplied by
 //   mix<R, C>(weight, values, d, from, n, shrink, out, out_stride, last)   of R rows' C vectors from column d on, of
 //       the last of which `last` numbers are there: out[r] = out[r] * shrink[r] + sum over t in [from, n) of
 //       weight[r][t] * value[t], added in order of t
@@ -126,10 +128,10 @@ struct Tile {
     size_t n[R], common = kBlock;
     for (size_t r = 0; r < R; ++r) {
       n[r] = seen(a, row + r, from);
-      shrink[r] =
-          n[r] == 0 ? 1.0f : Isa::soften(weight + r * kBlock, n[r], a.scale, s.largest + row + r, s.sum + row + r);
       common = n[r] < common ? n[r] : common;
     }
+    Isa::template soften<R>(weight, n, a.scale, s.largest + row, s.sum + row, shrink);
+    common -= common % Isa::kStep;
     float* out = a.out + row * a.out_stride;
     mix_rows<Isa, R>(weight, values, a.value_dim, 0, common, shrink, out, a.out_stride);
     // What some rows see beyond that: an unseen value must not count even as 0 * infinity.
@@ -181,13 +183,15 @@ void attend_block(const AttendArgs& a, const Scratch& s, size_t from, size_t n, 
     ahead.keys = key_rows(a, from + kBlock) - key_rows(a, from);
     ahead.values = value_rows(a, from + kBlock) - value_rows(a, from);
   }
-  if (a.rows <= Isa::kTile) {
-    switch (a.kv_type) {
-      case KvType::kF32: return attend_cached<Isa, KvType::kF32>(a, s, from, n, ahead);
-      case KvType::kF16: return attend_cached<Isa, KvType::kF16>(a, s, from, n, ahead);
-      case KvType::kBf16: return attend_cached<Isa, KvType::kBf16>(a, s, from, n, ahead);
-      case KvType::kQ8_0: return attend_cached<Isa, KvType::kQ8_0>(a, s, from, n, ahead);
-      default: break;  // a type that only its decoder reads
+  if constexpr (Isa::kReadsCache) {
+    if (a.rows <= Isa::kTile) {
+      switch (a.kv_type) {
+        case KvType::kF32: return attend_cached<Isa, KvType::kF32>(a, s, from, n, ahead);
+        case KvType::kF16: return attend_cached<Isa, KvType::kF16>(a, s, from, n, ahead);
+        case KvType::kBf16: return attend_cached<Isa, KvType::kBf16>(a, s, from, n, ahead);
+        case KvType::kQ8_0: return attend_cached<Isa, KvType::kQ8_0>(a, s, from, n, ahead);
+        default: break;  // a type that only its decoder reads
+      }
     }
   }
   Isa::load_keys(a, from, n, ahead.keys, s.key);

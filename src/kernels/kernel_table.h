@@ -35,8 +35,8 @@ struct DotArgs {
   // Of the weight's format, for kernels that take any.
   void (*decode)(const std::byte* blocks, float* out, size_t n);
   size_t block_size, block_bytes;
-  // A factor for each tile of KETTE_TILE x KETTE_TILE weights, or nullptr; of kernels for any format and for fp8. Tiles begin at the whole weight's first row,
-  // of which `weight` points at row `first_row`.
+  // A factor for each tile of KETTE_TILE x KETTE_TILE weights, or nullptr; of kernels for any format and for fp8. Tiles
+  // begin at the whole weight's first row, of which `weight` points at row `first_row`.
   const float* tile_scale = nullptr;  // [ceil(rows of the whole / KETTE_TILE)][tile_stride]
   size_t tile_stride = 0;             // ceil(k / KETTE_TILE)
   size_t first_row = 0;
@@ -141,6 +141,7 @@ struct AttendArgs {
   // its sum of e^(score - largest) go here, and out is left undivided by the sum (-infinity, 0 and zeros if it sees none).
   float *largest, *sum;
 };
+using Attend = void (*)(const AttendArgs&);
 
 // The operations around the matmuls. Every ISA has all of them.
 struct VectorKernels {
@@ -159,15 +160,17 @@ struct VectorKernels {
   // Narrow to half or bfloat16, rounding to nearest even.
   void (*to_f16)(const float* x, size_t n, uint16_t* y);
   void (*to_bf16)(const float* x, size_t n, uint16_t* y);
-  void (*attend)(const AttendArgs&);
   // An activation for panels of integers, [ceil(n / KETTE_INT_BLOCK)]; n is any number. It takes what `quantize` does.
   void (*to_int)(const float* x, size_t n, IntNumbers* y);
 };
 
-// Floats of AttendArgs::scratch: a block of keys and of values as floats, then per row a maximum, a sum and scores.
+// Floats of AttendArgs::scratch: a block of keys and of values as floats, then per row a maximum, a sum and scores, and
+// the row itself where it is rounded.
 #define KETTE_ATTEND_BLOCK 32
-#define KETTE_ATTEND_SCRATCH(key_dim, value_dim, rows) \
+#define KETTE_ATTEND_ROWS(key_dim, value_dim, rows) \
   (KETTE_ATTEND_BLOCK * ((key_dim) + (value_dim) + 32) + (rows) * (KETTE_ATTEND_BLOCK + 32))
+#define KETTE_ATTEND_SCRATCH(key_dim, value_dim, rows) \
+  (KETTE_ATTEND_ROWS(key_dim, value_dim, rows) + (rows) * ((key_dim) / 2))
 
 #define KETTE_VECTOR(isa)             \
   namespace isa {                     \
@@ -177,13 +180,19 @@ struct VectorKernels {
   namespace isa {                             \
   void dot_##format##_##rows(const DotArgs&); \
   }
+#define KETTE_ATTEND(where, numbers, isa)   \
+  namespace where {                         \
+  void attend_##numbers(const AttendArgs&); \
+  }
 #define KETTE_UNPACK(isa, format, type)             \
   namespace isa {                                   \
   void unpack_##format##_##type(const UnpackArgs&); \
   }
+#include "kernels/attend.inc"
 #include "kernels/dot.inc"
 #include "kernels/unpack.inc"
 #include "kernels/vector.inc"
+#undef KETTE_ATTEND
 #undef KETTE_UNPACK
 #undef KETTE_VECTOR
 #undef KETTE_DOT

@@ -39,6 +39,13 @@ constexpr VectorRow kVectorRows[] = {
 #undef KETTE_VECTOR
 };
 
+constexpr AttendRow kAttendRows[] = {
+#define KETTE_ATTEND(where, numbers, isa) \
+  {#where "_" #numbers, isa_of(#isa), std::string_view(#numbers) == "bf16", &where::attend_##numbers},
+#include "kernels/attend.inc"
+#undef KETTE_ATTEND
+};
+
 constexpr DotRow kDotRows[] = {
 #define KETTE_DOT(isa, format, form, rows) \
   {#isa, isa_of(#isa), #format, form_of(#form), std::string_view(#rows) == "many", &isa::dot_##format##_##rows},
@@ -86,6 +93,7 @@ ChosenPanel choose_panel(PanelType type, Isa isa, Isa limit, bool jit, const Log
 }  // namespace
 
 std::span<const VectorRow> vector_rows() { return kVectorRows; }
+std::span<const AttendRow> attend_rows() { return kAttendRows; }
 std::span<const DotRow> dot_rows() { return kDotRows; }
 std::span<const UnpackRow> unpack_rows() { return kUnpackRows; }
 
@@ -110,6 +118,11 @@ Result<Kernels> choose_kernels(Isa isa, bool jit, const LogSink& log) {
   chosen.isa = isa;
   for (const VectorRow& row : kVectorRows)
     if (row.isa <= isa && chosen.vector == nullptr) chosen.vector = row.kernels;
+  for (const AttendRow& row : kAttendRows) {
+    if (row.isa > isa) continue;
+    if (chosen.fast_attend == nullptr) chosen.fast_attend = row.run;
+    if (chosen.attend == nullptr && !row.rounds) chosen.attend = row.run;
+  }
   const Isa limit = jit && isa > Isa::kRef ? limit_generated_code(isa) : Isa::kRef;  // before the first kernel is made
   ChosenPanel exact = choose_panel(PanelType::kF32, isa, limit, jit, log);
   std::vector<ChosenPanel> fast;

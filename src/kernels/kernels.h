@@ -22,6 +22,12 @@ struct VectorRow {
   Isa isa;
   const VectorKernels* kernels;
 };
+struct AttendRow {
+  std::string_view name;
+  Isa isa;
+  bool rounds;  // to bfloat16: for fast mode alone
+  Attend run;
+};
 struct DotRow {
   std::string_view isa_name;
   Isa isa;
@@ -39,12 +45,14 @@ struct UnpackRow {
 };
 // All rows, in the lists' order: for the dispatcher, the tests and the benchmark.
 std::span<const VectorRow> vector_rows();
+std::span<const AttendRow> attend_rows();
 std::span<const DotRow> dot_rows();
 std::span<const UnpackRow> unpack_rows();
 
 struct Kernels {
   Isa isa = Isa::kRef;
   const VectorKernels* vector = nullptr;
+  Attend attend = nullptr, fast_attend = nullptr;
   std::unique_ptr<PanelMultiply> exact_panel;               // f32
   std::vector<std::unique_ptr<PanelMultiply>> fast_panels;  // of other types, best first
   size_t panel_from = SIZE_MAX;    // so many rows are worth one in fast mode, where a dot row takes many

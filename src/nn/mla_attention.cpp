@@ -214,7 +214,7 @@ void MlaAttention::attend_expanded(Step& step, const Sequence& s, size_t layer, 
         args.scratch = scratch[worker];
         args.largest = from == 0 ? out(0).largest : part.largest;
         args.sum = from == 0 ? out(0).sum : part.sum;
-        step.vector().attend(args);
+        step.attend(s.kv->type())(args);
         for (size_t r = 0; r < rows; ++r) {
           if (from > 0 && visible[r] > 0)
             merge({part.out + r * v_head_dim, part.largest + r, part.sum + r}, v_head_dim, out(r));

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "nn/elements.h"
+#include "nn/linear.h"
 
 namespace kette::nn {
 namespace {
@@ -25,6 +26,7 @@ Partial take_partial(Arena& arena, size_t rows, size_t dim) {
 // How one sequence is cut into tasks. A row is a token's query head; each key/value head has tokens * group of them.
 struct Cut {
   SpanAttend a;
+  kernels::Attend attend;
   size_t heads, key_dim, rows, spans;
   size_t block, blocks;  // rows of a task, tasks that a head's rows make
   bool share;            // a task is one span of its rows, not all
@@ -42,10 +44,18 @@ struct Cut {
   }
 };
 
+// Numbers are rounded where the mode lets them, for rows that fill more than a tile, which one token's may not: few tokens'
+// results must not depend on how many they are.
+kernels::Attend choose(const Step& step, const SpanAttend& a) {
+  const bool many = a.group > kLeastRows || a.tokens > kFewRows;
+  return many ? step.attend(a.kv->type()) : step.kernels.attend;
+}
+
 Cut cut(Step& step, const SpanAttend& a, size_t sequences) {
   const size_t wanted = (2 * step.executor.width() + sequences - 1) / sequences;  // tasks
   Cut c{};
   c.a = a;
+  c.attend = choose(step, a);
   c.heads = a.kv->shape().heads;
   c.key_dim = a.kv->shape().key_dim;
   c.rows = a.tokens * a.group;
@@ -154,7 +164,7 @@ class SpanTask {
     args.scratch = worker.attend;
     args.largest = out.largest;
     args.sum = out.sum;
-    step_.vector().attend(args);
+    c.attend(args);
   }
 
   Step& step_;

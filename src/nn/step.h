@@ -62,6 +62,10 @@ class Step {
   Step& operator=(const Step&) = delete;
 
   const kernels::VectorKernels& vector() const { return *kernels.vector; }
+  // Rounds what it multiplies, as other parts do, where the mode lets it and the cache is not in float.
+  kernels::Attend attend(kernels::KvType cache) const {
+    return mode == Mode::kFast && cache != kernels::KvType::kF32 ? kernels.fast_attend : kernels.attend;
+  }
   WorkerScratch& worker(uint32_t i) { return *scratch_.workers[i]; }
 
   // f(first, last) over [0, n) in pieces of at least `grain`, on all threads if that is more than one piece. Always by

@@ -87,11 +87,14 @@ void measure_vector(const VectorRow& row) {
   of("rotate_half", [&] {
     for (size_t i = 0; i < n; i += 2 * half) v.rotate_half(y.data() + i, cos.data(), cos.data(), half);
   });
+}
 
+// Seven rows over 128 positions.
+void measure_attend(const AttendRow& row) {
   const size_t rows = 7, dim = 64, positions = 128;
   const AlignedBuffer<float> query = random_floats(rows * dim), kv = random_floats(positions * dim);
   AlignedBuffer<uint16_t> cache(positions * dim);
-  v.to_f16(kv.data(), kv.size(), cache.data());
+  nn::kv_format(KvType::kF16).encode(kv.data(), reinterpret_cast<std::byte*>(cache.data()), kv.size());
   std::vector<const std::byte*> pages;
   for (size_t t = 0; t < positions; t += KETTE_KV_PAGE)
     pages.push_back(reinterpret_cast<const std::byte*>(cache.data() + t * dim));
@@ -108,7 +111,7 @@ void measure_vector(const VectorRow& row) {
   args.scale = 0.1f;
   args.out = out.data();
   args.scratch = scratch.data();
-  of("attend", [&] { v.attend(args); });
+  measure("attend " + std::string(row.name), [&] { row.run(args); });
 }
 
 // One token after 64, on one thread and without generated code.
@@ -146,6 +149,8 @@ int main() {
     if (row.isa <= Isa::kAvx2 && row.type == PanelType::kF32) measure_unpack(row);
   for (const VectorRow& row : vector_rows())
     if (row.isa <= Isa::kAvx2) measure_vector(row);
+  for (const AttendRow& row : attend_rows())
+    if (row.isa <= Isa::kAvx2) measure_attend(row);
   measure_step(Isa::kRef);
   measure_step(Isa::kAvx2);
   return 0;

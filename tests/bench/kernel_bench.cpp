@@ -160,7 +160,7 @@ void bench_panel(PanelMultiply& panel) {
   }
 }
 
-void bench_attend(const VectorRow& row) {
+void bench_attend(const AttendRow& row) {
   constexpr size_t kFar = 131072;  // positions that no cache holds
   struct Shape {
     size_t rows, key_dim, value_dim, positions;  // key_dim 576: values are the first 512 numbers of the keys
@@ -203,11 +203,11 @@ void bench_attend(const VectorRow& row) {
     args.scale = 0.1f;
     args.out = out.data();
     args.scratch = scratch.data();
-    const double t = seconds([&] { row.kernels->attend(args); });
+    const double t = seconds([&] { row.run(args); });
     const double flops = 2.0 * static_cast<double>(s.rows * (s.key_dim + s.value_dim) * s.positions);
     const double numbers = static_cast<double>((s.key_dim + s.value_dim) * s.positions);
-    std::printf("%-7s attend rows=%zu dims=%zu,%zu %s%s: %.1f GFLOP/s, %.2f G numbers/s of cache\n",
-                std::string(row.isa_name).c_str(), s.rows, s.key_dim, s.value_dim, std::string(s.format).c_str(),
+    std::printf("attend %-16s rows=%zu dims=%zu,%zu %s%s: %.1f GFLOP/s, %.2f G numbers/s of cache\n",
+                std::string(row.name).c_str(), s.rows, s.key_dim, s.value_dim, std::string(s.format).c_str(),
                 s.positions == kFar ? ", memory" : "", flops / t * 1e-9, numbers / t * 1e-9);
   }
 }
@@ -250,7 +250,9 @@ int main(int argc, char** argv) {
   for (const VectorRow& row : vector_rows()) {
     if (row.isa > isa) continue;
     if (only.empty() || only == row.isa_name || only == "vector") bench_vector(row);
-    if (only.empty() || only == row.isa_name || only == "attend") bench_attend(row);
+  }
+  for (const AttendRow& row : attend_rows()) {
+    if (row.isa <= isa && (only.empty() || only == "attend")) bench_attend(row);
   }
   if (only.empty() || only == "panel") {
     if (auto kernels = choose_kernels(isa, true, {}); kernels.ok()) kernels->each_panel(bench_panel);

@@ -128,7 +128,7 @@ Line measure_unpack(const UnpackRow& row, const Format& format) {
 }
 
 // Softmax attention of m rows over 1,024 positions of a cache.
-Line measure_attend(const VectorKernels& v, KvType type) {
+Line measure_attend(const AttendRow& row, KvType type) {
   const size_t dim = 128, positions = 1024, m = 64, row_bytes = nn::kv_row_bytes(type, dim);
   const AlignedBuffer<float> q = random_floats(m * dim);
   AlignedBuffer<float> kv = random_floats(positions * dim, 2);
@@ -150,7 +150,7 @@ Line measure_attend(const VectorKernels& v, KvType type) {
   args.scratch = scratch.data();
   const auto time = [&](size_t rows) {
     args.rows = rows;
-    return seconds([&] { v.attend(args); });
+    return seconds([&] { row.run(args); });
   };
   Line line;
   line.gb_s = static_cast<double>(2 * positions * row_bytes) / time(1) * 1e-9;
@@ -220,9 +220,6 @@ void measure_vector(const VectorRow& row, const Report& report) {
   };
   narrowed("to_f16", v.to_f16, "f16");
   narrowed("to_bf16", v.to_bf16, "bf16");
-#define KETTE_KV_TYPE(type, format) of("attend " #format, [&] { return measure_attend(v, KvType::type); });
-#include "kernels/kv_types.inc"
-#undef KETTE_KV_TYPE
 }
 
 }  // namespace
@@ -274,6 +271,13 @@ int main(int argc, char** argv) {
 #undef KETTE_PANEL
   for (const VectorRow& row : vector_rows())
     if (row.isa <= isa) measure_vector(row, report);
+  for (const AttendRow& row : attend_rows()) {
+    if (row.isa > isa) continue;
+#define KETTE_KV_TYPE(type, format) \
+  report("attend", row.name, #format, [&] { return measure_attend(row, KvType::type); });
+#include "kernels/kv_types.inc"
+#undef KETTE_KV_TYPE
+  }
   if (json) std::printf("%s\n", lines.dump(1).c_str());
   return 0;
 }

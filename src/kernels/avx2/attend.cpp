@@ -6,7 +6,8 @@ namespace kette::kernels::avx2 {
 namespace {
 
 struct Avx2 {
-  enum : size_t { kTile = 6, kLanes = 8, kFew = 0 };
+  enum : size_t { kTile = 6, kLanes = 8, kFew = 0, kStep = 1 };
+  static constexpr bool kReadsCache = true;
 
   static void load_keys(const AttendArgs& a, size_t from, size_t n, ptrdiff_t ahead, float* out) {
     avx2::load_keys(a, from, n, ahead, out);
@@ -70,7 +71,7 @@ struct Avx2 {
   }
 
   // One row's scores, of which n count, into weights. Returns what its sums so far must be multiplied by.
-  static float soften(float* weight, size_t n, float scale, float* largest, float* sum) {
+  static float soften_row(float* weight, size_t n, float scale, float* largest, float* sum) {
     const __m256 floor = _mm256_set1_ps(-__builtin_inff()), scales = _mm256_set1_ps(scale);
     __m256 s[4], mask[4], most = floor;
 #pragma GCC unroll 4
@@ -94,6 +95,11 @@ struct Avx2 {
     *sum = __builtin_fmaf(*sum, shrink, total(part));
     *largest = now;
     return shrink;
+  }
+  template <int R>
+  static void soften(float* weight, const size_t* n, float scale, float* largest, float* sum, float* shrink) {
+    for (size_t r = 0; r < R; ++r)
+      shrink[r] = n[r] == 0 ? 1.0f : soften_row(weight + r * kBlock, n[r], scale, largest + r, sum + r);
   }
 
   // out[r][d, d + 8 C) = out * shrink[r] + sum over t in [from, n) of weight[r][t] * value[t], added in order of t. The
@@ -137,6 +143,6 @@ struct Avx2 {
 
 }  // namespace
 
-void attend(const AttendArgs& a) { attend_by<Avx2>(a); }
+void attend_f32(const AttendArgs& a) { attend_by<Avx2>(a); }
 
 }  // namespace kette::kernels::avx2

@@ -90,6 +90,6 @@ void to_bf16(const float* x, size_t n, uint16_t* y) {
 }  // namespace
 
 const VectorKernels kVector = {rms_norm, silu_mul, add,     rotate_half, rotate_interleaved,
-                               quantize, to_f16,   to_bf16, attend,      ref::to_int};  // no panel of AVX2 reads it
+                               quantize, to_f16,   to_bf16, ref::to_int};  // no panel of AVX2 reads it
 
 }  // namespace kette::kernels::avx2

@@ -6,6 +6,5 @@
 namespace kette::kernels::avx2 {
 
 void quantize(const float* x, size_t n, int8_t* q, float* scale, float* sum16);
-void attend(const AttendArgs& a);
 
 }  // namespace kette::kernels::avx2

@@ -1,12 +1,13 @@
 // Attention's arithmetic over blocks of keys and values; the walk over them is attend_walk.h.
 #include "kernels/avx512/kv_block.h"
-#include "kernels/avx512/vector.h"
+#include "kernels/avx512/softmax.h"
 
 namespace kette::kernels::avx512 {
 namespace {
 
 struct Avx512 {
-  enum : size_t { kTile = 8, kLanes = 16, kFew = 4 };
+  enum : size_t { kTile = 8, kLanes = 16, kFew = 4, kStep = 1 };
+  static constexpr bool kReadsCache = true;
 
   static void load_keys(const AttendArgs& a, size_t from, size_t n, ptrdiff_t ahead, float* out) {
     avx512::load_keys(a, from, n, ahead, out);
@@ -55,7 +56,7 @@ struct Avx512 {
     KeyRows keys;
     template <class F>
     __attribute__((always_inline)) void each(size_t key_dim, const F& f) const {
-      for (size_t d = 0; d < key_dim; d += kWidth) each_of_piece<kType, true>(keys, d, kWidth, f);
+      for (size_t d = 0; d < key_dim; d += kWidth) each_of_piece<kType>(keys, d, f);
     }
   };
 
@@ -78,24 +79,12 @@ struct Avx512 {
     }
   }
 
-  // One row's scores, of which n count, into weights. Returns what its sums so far must be multiplied by.
-  static float soften(float* weight, size_t n, float scale, float* largest, float* sum) {
-    const __mmask16 mask0 = first(n), mask1 = first(n > 16 ? n - 16 : 0);
-    const __m512 floor = _mm512_set1_ps(-__builtin_inff()), scales = _mm512_set1_ps(scale);
-    const __m512 s0 = _mm512_mask_mul_ps(floor, mask0, _mm512_load_ps(weight), scales);
-    const __m512 s1 = _mm512_mask_mul_ps(floor, mask1, _mm512_load_ps(weight + 16), scales);
-    const float block = _mm512_reduce_max_ps(_mm512_max_ps(s0, s1));
-    const float now = block > *largest ? block : *largest;
-    const __m512 base = _mm512_set1_ps(now);
-    const __m512 e0 = _mm512_maskz_mov_ps(mask0, exponential(_mm512_sub_ps(s0, base)));
-    const __m512 e1 = _mm512_maskz_mov_ps(mask1, exponential(_mm512_sub_ps(s1, base)));
-    // Most blocks have no new maximum, and e^0 is 1 to the bit.
-    const float shrink = now == *largest ? 1.0f : _mm512_cvtss_f32(exponential(_mm512_set1_ps(*largest - now)));
-    _mm512_store_ps(weight, e0);
-    _mm512_store_ps(weight + 16, e1);
-    *sum = __builtin_fmaf(*sum, shrink, _mm512_reduce_add_ps(_mm512_add_ps(e0, e1)));
-    *largest = now;
-    return shrink;
+  template <int R>
+  static void soften(float* weight, const size_t* n, float scale, float* largest, float* sum, float* shrink) {
+    avx512::soften<R, 8>(weight, n, scale, largest, sum, shrink, [=](int r, __m512 low, __m512 high) {
+      _mm512_store_ps(weight + r * kBlock, low);
+      _mm512_store_ps(weight + r * kBlock + 16, high);
+    });
   }
 
   // out[r][d, d + 16 C) = out * shrink[r] + sum over t in [from, n) of weight[r][t] * value[t], added in order of t.
@@ -133,16 +122,11 @@ struct Avx512 {
     }
   }
 
-  static void multiply(float* out, size_t n, float factor) {
-    for (size_t d = 0; d < n; d += 16) {
-      const __mmask16 mask = first(n - d);
-      _mm512_mask_storeu_ps(out + d, mask, _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, out + d), _mm512_set1_ps(factor)));
-    }
-  }
+  static void multiply(float* out, size_t n, float factor) { avx512::multiply(out, n, factor); }
 };
 
 }  // namespace
 
-void attend(const AttendArgs& a) { attend_by<Avx512>(a); }
+void attend_f32(const AttendArgs& a) { attend_by<Avx512>(a); }
 
 }  // namespace kette::kernels::avx512

@@ -80,10 +80,10 @@ inline __attribute__((always_inline)) __m512 q8_scales(const Half& half) {
   return _mm512_cvtph_ps(_mm256_set_m128i(high, low));
 }
 
-// f(t, d, number d of the keys t to t + 15) for both halves of a block and n numbers from d on, where a piece begins,
-// each half's in order of d. kWhole: all keys count, and all of the piece's numbers; others are zero and not read.
+// f(t, piece, scale) for both halves of a block: n numbers from d on, where a piece begins, of the keys t to t + 15, as
+// each_number takes them. kWhole: all keys count, and all of the piece's numbers; others are zero and not read.
 template <KvType kType, bool kWhole, class F>
-inline __attribute__((always_inline)) void each_of_piece(const KeyRows& keys, size_t d, size_t n, const F& f) {
+inline __attribute__((always_inline)) void each_half(const KeyRows& keys, size_t d, size_t n, const F& f) {
   const std::byte *row = keys.key + piece_at<kType>(d), *block = keys.key + d / kQ8Numbers * kQ8Bytes;
   // A quarter of the rows at each of four pieces, which are a line or about one.
   const std::byte* next = row + d / kPiece<kType> % 4 * keys.stride + keys.ahead;
@@ -104,11 +104,37 @@ inline __attribute__((always_inline)) void each_of_piece(const KeyRows& keys, si
     };
     __m512i v[4];
     load_pieces(piece, v);
-    const __m512 scale = kType == KvType::kQ8_0 ? q8_scales(half) : _mm512_setzero_ps();
-    each_number<kType>(
-        v, scale, kWhole ? kPiece<kType> : n, [&](size_t i, __m512 number) __attribute__((always_inline)) {
-          f(from, d + i, number);
-        });
+    f(from, v, kType == KvType::kQ8_0 ? q8_scales(half) : _mm512_setzero_ps());
+  }
+}
+
+// f(t, d, number d of the keys t to t + 15), for both halves of a whole block and one piece, each half's in order of d.
+template <KvType kType, class F>
+inline __attribute__((always_inline)) void each_of_piece(const KeyRows& keys, size_t d, const F& f) {
+  each_half<kType, true>(
+      keys, d, kPiece<kType>, [&](size_t t, const __m512i v[4], __m512 scale) __attribute__((always_inline)) {
+        each_number<kType>(
+            v, scale,
+            kPiece<kType>, [&](size_t i, __m512 number) __attribute__((always_inline)) { f(t, d + i, number); });
+      });
+}
+
+// f(t, d, n, piece, scale) for both halves of a block and every piece: n numbers from d on of the keys t to t + 15.
+template <KvType kType, class F>
+inline __attribute__((always_inline)) void each_piece(const KeyRows& keys, size_t key_dim, const F& f) {
+  constexpr size_t kNumbers = kPiece<kType>;
+  size_t d = 0;
+  if (keys.n == kBlock)
+    for (; d + kNumbers <= key_dim; d += kNumbers)
+      each_half<kType, true>(
+          keys, d, kNumbers, [&](size_t t, const __m512i v[4], __m512 scale) __attribute__((always_inline)) {
+            f(t, d, kNumbers, v, scale);
+          });
+  for (; d < key_dim; d += kNumbers) {
+    const size_t n = key_dim - d < kNumbers ? key_dim - d : kNumbers;
+    each_half<kType, false>(
+        keys, d,
+        n, [&](size_t t, const __m512i v[4], __m512 scale) __attribute__((always_inline)) { f(t, d, n, v, scale); });
   }
 }
 
@@ -166,14 +192,14 @@ void load_values(const std::byte* value, size_t stride, size_t value_dim, size_t
 
 template <KvType kType>
 void load_keys(const KeyRows& keys, size_t key_dim, float* out) {
-  const auto store = [=](size_t t, size_t d, __m512 number) __attribute__((always_inline)) {
-    _mm512_store_ps(out + d * kBlock + t, number);
-  };
-  size_t d = 0;
-  if (keys.n == kBlock)
-    for (; d + kPiece<kType> <= key_dim; d += kPiece<kType>) each_of_piece<kType, true>(keys, d, kPiece<kType>, store);
-  for (; d < key_dim; d += kPiece<kType>)
-    each_of_piece<kType, false>(keys, d, key_dim - d < kPiece<kType> ? key_dim - d : kPiece<kType>, store);
+  each_piece<kType>(
+      keys,
+      key_dim, [=](size_t t, size_t d, size_t n, const __m512i v[4], __m512 scale) __attribute__((always_inline)) {
+        each_number<kType>(
+            v, scale, n, [=](size_t i, __m512 number) __attribute__((always_inline)) {
+              _mm512_store_ps(out + (d + i) * kBlock + t, number);
+            });
+      });
 }
 
 // The keys of the block at position `from`, of which n positions count, transposed.

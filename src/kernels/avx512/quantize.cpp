@@ -1,72 +1,105 @@
 // Activations to int8, for the dot kernels and for panels of integers (the reference says the exact meaning).
 #include "kernels/avx512/floats.h"
+#include "kernels/avx512/fold.h"
 #include "kernels/avx512/vector.h"
 
 namespace kette::kernels::avx512 {
 namespace {
 
+constexpr size_t kGroup = 32, kGroups = 8, kBlock = kGroup * kGroups;
+static_assert(kBlock == KETTE_INT_BLOCK);
+
+inline __m256i sums(const __m512i (&v)[kGroups]) {
+  return fold(v, [](__m512i a, __m512i b) { return _mm512_add_epi32(a, b); });
+}
+
 // In [-127, 127]; not a number becomes -127.
-__m512i round16(__m512 x, __m512 factor) {
+inline __m512i round16(__m512 x, __m512 factor) {
   const __m512 bounded = _mm512_max_ps(_mm512_mul_ps(x, factor), _mm512_set1_ps(-127.0f));
   return _mm512_cvtps_epi32(_mm512_min_ps(bounded, _mm512_set1_ps(127.0f)));
 }
 
-// 32 numbers -> their scale and the bytes that they are in it.
-struct Bytes {
-  float scale;
-  __m512i a, b;
+// The integers of each group's halves, and the groups' scales.
+struct Block {
+  __m512i half[2][kGroups];
+  __m256 scale;
 };
-Bytes to_bytes(__m512 a, __m512 b) {
-  // The second operand is returned where the first is not a number.
-  const __m512 zero = _mm512_setzero_ps();
-  const float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_max_ps(_mm512_abs_ps(b), zero)));
-  const bool tiny = largest < 0x1p-120f;
-  const __m512 factor = _mm512_set1_ps(tiny ? 0.0f : 127.0f / largest);
-  return {tiny ? 0.0f : largest / 127.0f, round16(a, factor), round16(b, factor)};
+
+// The first n numbers at x, and zeros, are a block.
+inline __attribute__((always_inline)) Block to_integers(const float* x, size_t n) {
+  __m512 number[2][kGroups];
+  __m512i largest[kGroups];
+#pragma GCC unroll 8
+  for (size_t g = 0; g < kGroups; ++g) {
+#pragma GCC unroll 2
+    for (size_t h = 0; h < 2; ++h) {
+      const size_t at = kGroup * g + 16 * h;
+      number[h][g] = n >= kBlock ? _mm512_loadu_ps(x + at) : _mm512_maskz_loadu_ps(first(n > at ? n - at : 0), x + at);
+    }
+    // The second operand is returned where the first is not a number.
+    const __m512 a = _mm512_abs_ps(number[0][g]), b = _mm512_abs_ps(number[1][g]);
+    largest[g] = _mm512_castps_si512(_mm512_max_ps(a, _mm512_max_ps(b, _mm512_setzero_ps())));
+  }
+  // Floats that are not negative are in the order of their bits.
+  const __m256 most = _mm256_castsi256_ps(fold(largest, [](__m512i a, __m512i b) { return _mm512_max_epi32(a, b); }));
+  const __mmask8 some = _mm256_cmp_ps_mask(most, _mm256_set1_ps(0x1p-120f), _CMP_GE_OQ);
+  const __m256 factor = _mm256_maskz_div_ps(some, _mm256_set1_ps(127.0f), most);
+  Block out;
+  out.scale = _mm256_maskz_div_ps(some, most, _mm256_set1_ps(127.0f));
+#pragma GCC unroll 8
+  for (size_t g = 0; g < kGroups; ++g) {
+    const __m512 f = _mm512_permutexvar_ps(_mm512_set1_epi32(static_cast<int>(g)), _mm512_castps256_ps512(factor));
+    out.half[0][g] = round16(number[0][g], f);
+    out.half[1][g] = round16(number[1][g], f);
+  }
+  return out;
+}
+
+// A group's bytes, of which `flipped` bits are changed.
+inline void store_bytes(const Block& block, size_t g, __m128i flipped, void* to) {
+  auto* out = static_cast<__m128i*>(to);
+  _mm_storeu_si128(out, _mm_xor_si128(_mm512_cvtepi32_epi8(block.half[0][g]), flipped));
+  _mm_storeu_si128(out + 1, _mm_xor_si128(_mm512_cvtepi32_epi8(block.half[1][g]), flipped));
 }
 
 }  // namespace
 
 void to_int(const float* x, size_t n, IntNumbers* y) {
-  constexpr size_t kGroups = KETTE_INT_BLOCK / 32;
-  for (size_t block = 0; block < n; block += KETTE_INT_BLOCK, ++y) {
-    alignas(32) float scale[kGroups];
-    alignas(32) int32_t sum[kGroups];
+  for (size_t k = 0; k < n; k += kBlock, ++y) {
+    const Block block = to_integers(x + k, n - k);
+    __m512i both[kGroups];
+#pragma GCC unroll 8
     for (size_t g = 0; g < kGroups; ++g) {
-      const size_t at = block + 32 * g, left = n > at ? n - at : 0;
-      const float* from = x + (left > 0 ? at : 0);
-      const Bytes q = to_bytes(_mm512_maskz_loadu_ps(first(left), from),
-                               _mm512_maskz_loadu_ps(left > 16 ? first(left - 16) : first(0), from + 16));
-      scale[g] = q.scale;
-      sum[g] = _mm512_reduce_add_epi32(_mm512_add_epi32(q.a, q.b));
-      const __m128i zero = _mm_set1_epi8(static_cast<char>(0x80));
-      auto* out = reinterpret_cast<__m128i*>(y->q + 32 * g);
-      _mm_storeu_si128(out, _mm_xor_si128(_mm512_cvtepi32_epi8(q.a), zero));
-      _mm_storeu_si128(out + 1, _mm_xor_si128(_mm512_cvtepi32_epi8(q.b), zero));
+      both[g] = _mm512_add_epi32(block.half[0][g], block.half[1][g]);
+      store_bytes(block, g, _mm_set1_epi8(static_cast<char>(0x80)), y->q + kGroup * g);
     }
-    const __m256 scales = _mm256_load_ps(scale);
-    const float largest = _mm512_mask_reduce_max_ps(0xff, _mm512_castps256_ps512(scales));
+    const float largest = _mm512_mask_reduce_max_ps(0xff, _mm512_castps256_ps512(block.scale));
     const __m256 most = _mm256_set1_ps(largest);
     y->scale = largest * (32768.0f / 32767.0f);
-    const __mmask8 less = _mm256_cmp_ps_mask(scales, most, _CMP_LT_OQ);
+    const __mmask8 less = _mm256_cmp_ps_mask(block.scale, most, _CMP_LT_OQ);
     const __m256i whole = _mm256_set1_epi32(largest > 0 ? 32767 : 0);
     const __m256i ratio =
-        _mm256_mask_cvtps_epi32(whole, less, _mm256_mul_ps(_mm256_div_ps(scales, most), _mm256_set1_ps(32767.0f)));
-    const __m256i product = _mm256_mullo_epi32(_mm256_load_si256(reinterpret_cast<const __m256i*>(sum)), ratio);
-    const __m256i sums = _mm256_srai_epi32(_mm256_add_epi32(product, _mm256_set1_epi32(16384)), 15);
+        _mm256_mask_cvtps_epi32(whole, less, _mm256_mul_ps(_mm256_div_ps(block.scale, most), _mm256_set1_ps(32767.0f)));
+    const __m256i product = _mm256_mullo_epi32(sums(both), ratio);
+    const __m256i rounded = _mm256_srai_epi32(_mm256_add_epi32(product, _mm256_set1_epi32(16384)), 15);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(y->ratio), _mm256_cvtepi32_epi16(ratio));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(y->sum), _mm256_cvtepi32_epi16(sums));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(y->sum), _mm256_cvtepi32_epi16(rounded));
   }
 }
 
 void quantize(const float* x, size_t n, int8_t* q, float* scale, float* sum16) {
-  for (size_t block = 0; block < n / 32; ++block, x += 32, q += 32) {
-    const Bytes bytes = to_bytes(_mm512_loadu_ps(x), _mm512_loadu_ps(x + 16));
-    scale[block] = bytes.scale;
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(q), _mm512_cvtepi32_epi8(bytes.a));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(q + 16), _mm512_cvtepi32_epi8(bytes.b));
-    sum16[2 * block] = scale[block] * static_cast<float>(_mm512_reduce_add_epi32(bytes.a));
-    sum16[2 * block + 1] = scale[block] * static_cast<float>(_mm512_reduce_add_epi32(bytes.b));
+  for (size_t k = 0; k < n; k += kBlock) {
+    const size_t groups = n - k < kBlock ? (n - k) / kGroup : kGroups;
+    const Block block = to_integers(x + k, n - k);
+    for (size_t g = 0; g < groups; ++g) store_bytes(block, g, _mm_setzero_si128(), q + k + kGroup * g);
+    _mm256_mask_storeu_ps(scale + k / kGroup, static_cast<__mmask8>(first(groups)), block.scale);
+    // Each group's two sums side by side, times its scale.
+    const __m512i order = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    const __m512i halves = _mm512_permutex2var_epi32(_mm512_castsi256_si512(sums(block.half[0])), order,
+                                                     _mm512_castsi256_si512(sums(block.half[1])));
+    const __m512i twice = _mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
+    const __m512 scales = _mm512_permutexvar_ps(twice, _mm512_castps256_ps512(block.scale));
+    _mm512_mask_storeu_ps(sum16 + k / 16, first(2 * groups), _mm512_mul_ps(scales, _mm512_cvtepi32_ps(halves)));
   }
 }
 

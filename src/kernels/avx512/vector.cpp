@@ -87,6 +87,6 @@ void to_bf16(const float* x, size_t n, uint16_t* y) {
 }  // namespace
 
 const VectorKernels kVector = {rms_norm, silu_mul, add,     rotate_half, rotate_interleaved,
-                               quantize, to_f16,   to_bf16, attend,      to_int};
+                               quantize, to_f16,   to_bf16, to_int};
 
 }  // namespace kette::kernels::avx512

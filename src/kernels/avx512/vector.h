@@ -7,6 +7,5 @@ namespace kette::kernels::avx512 {
 
 void quantize(const float* x, size_t n, int8_t* q, float* scale, float* sum16);
 void to_int(const float* x, size_t n, IntNumbers* y);
-void attend(const AttendArgs& a);
 
 }  // namespace kette::kernels::avx512

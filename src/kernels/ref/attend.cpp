@@ -20,7 +20,7 @@ void each_piece(const AttendArgs& a, const std::byte* row, size_t dim, F&& f) {
 
 }  // namespace
 
-void attend(const AttendArgs& a) {
+void attend_f32(const AttendArgs& a) {
   for (size_t row = 0; row < a.rows; ++row) {
     const float* q = a.q + row * a.q_stride;
     float* out = a.out + row * a.out_stride;

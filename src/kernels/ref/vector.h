@@ -5,7 +5,6 @@
 
 namespace kette::kernels::ref {
 
-void attend(const AttendArgs& a);
 void to_int(const float* x, size_t n, IntNumbers* y);
 
 }  // namespace kette::kernels::ref
