@@ -317,8 +317,9 @@ Linear make_linear(const Weight& weight, std::vector<float> bias, const kernels:
   kernels::PanelMultiply* panel = kernels.exact_panel.get();
   for (size_t i = kernels.fast_panels.size(); mode == Mode::kFast && i-- > 0;) {
     kernels::PanelMultiply* fast = kernels.fast_panels[i].get();
-    // bfloat16 has fewer bits than plain half and float weights: those are multiplied as float.
-    const bool is_coarse = fast->type() == PanelType::kBf16 && (format == "f32" || format == "f16");
+    // bfloat16 has fewer bits than float weights, which are what a model's author wanted so. Halves, as a rule, come from
+    // bfloat16, and that is what they are again.
+    const bool is_coarse = fast->type() == PanelType::kBf16 && format == "f32";
     if (!is_coarse && kernels.unpack(format, fast->type()) != nullptr) panel = fast;
   }
   const kernels::DotRow& dot = kernels.dot(format, mode == Mode::kExact);

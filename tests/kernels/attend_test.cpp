@@ -187,8 +187,8 @@ void check_values(const AttendRow& row, const Problem& p, const std::vector<floa
     }
     for (double& w : weight) sum += w = std::exp(w - largest);
     // A score errs by key_dim * 2^-24 of the sum of its terms' magnitudes, and so does its weight, relatively; then
-    // come the exponential's 2^-22 and the additions over positions. Two numbers rounded to bfloat16 shift a term by 2^-8 of it.
-    const double rounding = row.rounds ? std::expm1(0x1p-8 * magnitude) + 0x1p-8 : 0;
+    // come the exponential's 2^-22 and the additions over positions. Two numbers rounded to bfloat16 are off by 2^-8 each.
+    const double rounding = row.rounds ? std::expm1(0x1p-7 * magnitude) + 0x1p-7 : 0;
     const double relative = rounding + 0x1p-24 * (2 * static_cast<double>(p.key_dim) * magnitude + 16 +
                                                   2 * static_cast<double>(p.visible[r]));
     for (size_t d = 0; d < p.value_dim; ++d) {

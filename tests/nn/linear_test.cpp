@@ -72,7 +72,7 @@ struct Case {
 //           times the largest weight of its block, so their magnitudes count with that largest weight
 //   exact   nothing else
 //   fast, deterministic   the larger of: activations as integers, off by half a step = max |x| of 32 / 254; activations
-//           and weights as bfloat16, off by 2^-9 each
+//           and weights as bfloat16, off by 2^-8 each
 Eigen::VectorXd tolerance(Mode mode, const Stored& w, const Eigen::VectorXd& x, const Eigen::VectorXd& bias) {
   const Eigen::VectorXd magnitude = w.weight.format->block_size == 1 ? (w.decoded.cwiseAbs() * x.cwiseAbs()).eval()
                                                                      : (4 * w.largest * x.cwiseAbs()).eval();
@@ -83,7 +83,7 @@ Eigen::VectorXd tolerance(Mode mode, const Stored& w, const Eigen::VectorXd& x, 
     const Eigen::Index n = std::min<Eigen::Index>(32, x.size() - i);
     step.segment(i, n).setConstant(x.segment(i, n).cwiseAbs().maxCoeff() / 254);
   }
-  const Eigen::VectorXd narrow = (2 * 0x1p-9 + 0x1p-18) * x.cwiseAbs();
+  const Eigen::VectorXd narrow = (2 * 0x1p-8 + 0x1p-16) * x.cwiseAbs();
   return sums + 1.01 * (w.decoded.cwiseAbs() * step).cwiseMax(w.decoded.cwiseAbs() * narrow);
 }
 
