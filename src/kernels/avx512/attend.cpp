@@ -92,16 +92,8 @@ struct Avx512 {
   template <int R, int C, class Values>
   static void mix(const float* weight, const Values& values, size_t d, size_t from, size_t n, const float* shrink,
                   float* out, size_t out_stride, size_t last) {
-    const __mmask16 tail = first(last);
     __m512 sum[R][C];
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 4
-      for (int c = 0; c < C; ++c) {
-        const float* p = out + static_cast<size_t>(r) * out_stride + d + static_cast<size_t>(16 * c);
-        sum[r][c] = _mm512_mul_ps(_mm512_maskz_loadu_ps(c == C - 1 ? tail : first(16), p), _mm512_set1_ps(shrink[r]));
-      }
-    }
+    take_sums<R, C>(out, out_stride, d, last, shrink, sum);
     for (size_t t = from; t < n; ++t) {
       __m512 v[C];
       values.template load<C>(t, d, last, v);
@@ -112,14 +104,7 @@ struct Avx512 {
         for (int c = 0; c < C; ++c) sum[r][c] = _mm512_fmadd_ps(w, v[c], sum[r][c]);
       }
     }
-    __asm__("" : "+r"(out), "+r"(out_stride));  // or GCC keeps addresses in registers, and so sums and values in memory
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 4
-      for (int c = 0; c < C; ++c)
-        _mm512_mask_storeu_ps(out + static_cast<size_t>(r) * out_stride + d + static_cast<size_t>(16 * c),
-                              c == C - 1 ? tail : first(16), sum[r][c]);
-    }
+    put_sums<R, C>(sum, d, last, out, out_stride);
   }
 
   static void multiply(float* out, size_t n, float factor) { avx512::multiply(out, n, factor); }

@@ -1,4 +1,4 @@
-// What attention does with rows' scores and sums. Internal linkage only.
+// What attention does with rows' scores and sums, whatever it multiplies. Internal linkage only.
 #pragma once
 
 #include "kernels/attend_walk.h"
@@ -52,6 +52,34 @@ inline void soften(const float* score, const size_t* n, float scale, float* larg
   _mm256_mask_storeu_ps(sum, rows, _mm256_fmadd_ps(_mm256_maskz_loadu_ps(rows, sum), factor, added));
   _mm256_mask_storeu_ps(largest, rows, now);
   _mm256_mask_storeu_ps(shrink, rows, factor);
+}
+
+// The sums of R rows' C vectors from column d on, of the last of which `last` numbers are there: out[r] * shrink[r] ..
+template <int R, int C>
+inline __attribute__((always_inline)) void take_sums(const float* out, size_t out_stride, size_t d, size_t last,
+                                                     const float* shrink, __m512 (&sum)[R][C]) {
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int c = 0; c < C; ++c) {
+      const float* p = out + static_cast<size_t>(r) * out_stride + d + static_cast<size_t>(16 * c);
+      sum[r][c] = _mm512_mul_ps(_mm512_maskz_loadu_ps(first(c == C - 1 ? last : 16), p), _mm512_set1_ps(shrink[r]));
+    }
+  }
+}
+
+// .. and back to out.
+template <int R, int C>
+inline __attribute__((always_inline)) void put_sums(const __m512 (&sum)[R][C], size_t d, size_t last, float* out,
+                                                    size_t out_stride) {
+  __asm__("" : "+r"(out), "+r"(out_stride));  // or GCC keeps addresses in registers, and so sums and values in memory
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int c = 0; c < C; ++c)
+      _mm512_mask_storeu_ps(out + static_cast<size_t>(r) * out_stride + d + static_cast<size_t>(16 * c),
+                            first(c == C - 1 ? last : 16), sum[r][c]);
+  }
 }
 
 inline void multiply(float* out, size_t n, float factor) {

@@ -146,16 +146,8 @@ struct Pairs {
   template <int R, int C>
   static void mix(const float* weight, const Values& values, size_t d, size_t from, size_t n, const float* shrink,
                   float* out, size_t out_stride, size_t last) {
-    const __mmask16 tail = first(last);
     __m512 sum[R][C];
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 4
-      for (int c = 0; c < C; ++c) {
-        const float* p = out + static_cast<size_t>(r) * out_stride + d + static_cast<size_t>(16 * c);
-        sum[r][c] = _mm512_mul_ps(_mm512_maskz_loadu_ps(c == C - 1 ? tail : first(16), p), _mm512_set1_ps(shrink[r]));
-      }
-    }
+    take_sums<R, C>(out, out_stride, d, last, shrink, sum);
     const auto add = [&](size_t pair, __m512i seen) __attribute__((always_inline)) {
       __m512i v[C];
 #pragma GCC unroll 4
@@ -173,14 +165,7 @@ struct Pairs {
     for (size_t pair = from / 2; pair < n / 2; ++pair) add(pair, _mm512_set1_epi32(-1));
     // The last one's neighbour is not seen: not even as 0 * infinity.
     if (n % 2 != 0) add(n / 2, _mm512_set1_epi32(0xffff));
-    __asm__("" : "+r"(out), "+r"(out_stride));  // as in attention in float
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 4
-      for (int c = 0; c < C; ++c)
-        _mm512_mask_storeu_ps(out + static_cast<size_t>(r) * out_stride + d + static_cast<size_t>(16 * c),
-                              c == C - 1 ? tail : first(16), sum[r][c]);
-    }
+    put_sums<R, C>(sum, d, last, out, out_stride);
   }
 
   static void multiply(float* out, size_t n, float factor) { avx512::multiply(out, n, factor); }
