@@ -35,6 +35,20 @@ enum : size_t { kBlock = KETTE_ATTEND_BLOCK };
 //   multiply(out, n, factor)
 // Whoever reads the cache's rows asks for what lies `ahead` of them.
 
+// f(OfType<..>{}) for the types that kernels have readers of their own for; false for others, which only decoders read.
+template <KvType kType>
+struct OfType {};
+template <class F>
+inline bool by_type(KvType type, const F& f) {
+  switch (type) {
+    case KvType::kF32: f(OfType<KvType::kF32>{}); return true;
+    case KvType::kF16: f(OfType<KvType::kF16>{}); return true;
+    case KvType::kBf16: f(OfType<KvType::kBf16>{}); return true;
+    case KvType::kQ8_0: f(OfType<KvType::kQ8_0>{}); return true;
+    default: return false;
+  }
+}
+
 // A row's first `dim` numbers of any type, `step` apart.
 inline void decode_row(const AttendArgs& a, const std::byte* row, size_t dim, float* out, size_t step) {
   const size_t most = KETTE_KV_BLOCK / a.block_size * a.block_size;
@@ -184,15 +198,8 @@ void attend_block(const AttendArgs& a, const Scratch& s, size_t from, size_t n, 
     ahead.values = value_rows(a, from + kBlock) - value_rows(a, from);
   }
   if constexpr (Isa::kReadsCache) {
-    if (a.rows <= Isa::kTile) {
-      switch (a.kv_type) {
-        case KvType::kF32: return attend_cached<Isa, KvType::kF32>(a, s, from, n, ahead);
-        case KvType::kF16: return attend_cached<Isa, KvType::kF16>(a, s, from, n, ahead);
-        case KvType::kBf16: return attend_cached<Isa, KvType::kBf16>(a, s, from, n, ahead);
-        case KvType::kQ8_0: return attend_cached<Isa, KvType::kQ8_0>(a, s, from, n, ahead);
-        default: break;  // a type that only its decoder reads
-      }
-    }
+    const auto attend = [&]<KvType kType>(OfType<kType>) { attend_cached<Isa, kType>(a, s, from, n, ahead); };
+    if (a.rows <= Isa::kTile && by_type(a.kv_type, attend)) return;
   }
   Isa::load_keys(a, from, n, ahead.keys, s.key);
   Isa::load_values(a, from, n, ahead.values, s.value, s.value_stride);

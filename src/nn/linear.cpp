@@ -317,8 +317,7 @@ Linear make_linear(const Weight& weight, std::vector<float> bias, const kernels:
   kernels::PanelMultiply* panel = kernels.exact_panel.get();
   for (size_t i = kernels.fast_panels.size(); mode == Mode::kFast && i-- > 0;) {
     kernels::PanelMultiply* fast = kernels.fast_panels[i].get();
-    // bfloat16 has fewer bits than float weights, which are what a model's author wanted so. Halves, as a rule, come from
-    // bfloat16, and that is what they are again.
+    // bfloat16 has fewer bits than float weights. Halves, as a rule, were bfloat16 once.
     const bool is_coarse = fast->type() == PanelType::kBf16 && format == "f32";
     if (!is_coarse && kernels.unpack(format, fast->type()) != nullptr) panel = fast;
   }

@@ -44,8 +44,8 @@ struct Cut {
   }
 };
 
-// Numbers are rounded where the mode lets them, for rows that fill more than a tile, which one token's may not: few tokens'
-// results must not depend on how many they are.
+// Many rows are rounded where the mode lets them. Whether a token's are must not depend on how many tokens come, if they are
+// few: so it is all of them where one token's heads are many, or else none.
 kernels::Attend choose(const Step& step, const SpanAttend& a) {
   const bool many = a.group > kLeastRows || a.tokens > kFewRows;
   return many ? step.attend(a.kv->type()) : step.kernels.attend;

@@ -252,7 +252,7 @@ int main(int argc, char** argv) {
     if (only.empty() || only == row.isa_name || only == "vector") bench_vector(row);
   }
   for (const AttendRow& row : attend_rows()) {
-    if (row.isa <= isa && (only.empty() || only == "attend")) bench_attend(row);
+    if (row.isa <= isa && (only.empty() || only == isa_name(row.isa) || only == "attend")) bench_attend(row);
   }
   if (only.empty() || only == "panel") {
     if (auto kernels = choose_kernels(isa, true, {}); kernels.ok()) kernels->each_panel(bench_panel);

@@ -161,13 +161,10 @@ inline void load_keys(const AttendArgs& a, size_t from, size_t n, ptrdiff_t ahea
 // Its first n values.
 inline void load_values(const AttendArgs& a, size_t from, size_t n, ptrdiff_t ahead, float* out, size_t out_stride) {
   const std::byte* value = value_rows(a, from);
-  const auto load = [&](auto widen) { widen(value, a.value_stride, a.value_dim, n, ahead, out, out_stride); };
-  switch (a.kv_type) {
-    case KvType::kF32: return load(load_values<KvType::kF32>);
-    case KvType::kF16: return load(load_values<KvType::kF16>);
-    case KvType::kBf16: return load(load_values<KvType::kBf16>);
-    case KvType::kQ8_0: return load(load_values<KvType::kQ8_0>);
-  }
+  const auto load = [&]<KvType kType>(OfType<kType>) {
+    load_values<kType>(value, a.value_stride, a.value_dim, n, ahead, out, out_stride);
+  };
+  if (by_type(a.kv_type, load)) return;
   for (size_t t = 0; t < n; ++t) decode_row(a, value + t * a.value_stride, a.value_dim, out + t * out_stride, 1);
 }
 

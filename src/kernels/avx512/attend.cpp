@@ -72,11 +72,7 @@ struct Avx512 {
             sum[r][t / 16] =
                 _mm512_fmadd_ps(_mm512_set1_ps(q[static_cast<size_t>(r) * q_stride + d]), number, sum[r][t / 16]);
         });
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      _mm512_store_ps(weight + r * kBlock, sum[r][0]);
-      _mm512_store_ps(weight + r * kBlock + 16, sum[r][1]);
-    }
+    put_scores<R>(sum, weight);
   }
 
   template <int R>

@@ -8,6 +8,16 @@
 namespace kette::kernels::avx512 {
 namespace {
 
+// -> score [R][kBlock]
+template <int R>
+inline __attribute__((always_inline)) void put_scores(const __m512 (&sum)[R][2], float* score) {
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    _mm512_store_ps(score + r * kBlock, sum[r][0]);
+    _mm512_store_ps(score + r * kBlock + 16, sum[r][1]);
+  }
+}
+
 // R rows' scores of a block, of which n[r] count and others weigh nothing, become weights: store(r, those of positions 0 to
 // 15, of 16 to 31). largest and sum are the rows' so far, which with what was added by them is to be multiplied by shrink.
 // score: [R][kBlock]

@@ -19,12 +19,11 @@ inline __attribute__((always_inline)) void transpose_quarters(__m512i v[4]) {
 // v[i] lane j becomes v[j] lane i.
 inline __attribute__((always_inline)) void transpose(__m512i v[16]) {
   __m512i t[16];
-  // Then t[4g + j] holds, in each quarter c, column 4c + j of rows 4g to 4g + 3.
+  // First t[4g + j] holds, in each quarter c, column 4c + j of rows 4g to 4g + 3; then the same with quarters for lanes.
 #pragma GCC unroll 16
   for (int i = 0; i < 16; ++i) t[i] = v[i];
 #pragma GCC unroll 4
   for (int g = 0; g < 16; g += 4) transpose_quarters(t + g);
-    // The same with quarters for lanes.
 #pragma GCC unroll 4
   for (int j = 0; j < 4; ++j) {
     const __m512i a = _mm512_shuffle_i32x4(t[j], t[j + 4], _MM_SHUFFLE(1, 0, 1, 0));

@@ -85,23 +85,12 @@ struct Pairs {
 
   static void load_keys(const AttendArgs& a, size_t from, size_t n, ptrdiff_t ahead, float* out) {
     const KeyRows keys{key_rows(a, from), a.key_stride, n, ahead};
-    switch (a.kv_type) {
-      case KvType::kF32: return key_pairs<KvType::kF32>(keys, a.key_dim, out);
-      case KvType::kF16: return key_pairs<KvType::kF16>(keys, a.key_dim, out);
-      case KvType::kBf16: return key_pairs<KvType::kBf16>(keys, a.key_dim, out);
-      case KvType::kQ8_0: return key_pairs<KvType::kQ8_0>(keys, a.key_dim, out);
-    }
+    by_type(a.kv_type, [&]<KvType kType>(OfType<kType>) { key_pairs<kType>(keys, a.key_dim, out); });
   }
   static void load_values(const AttendArgs& a, size_t from, size_t n, ptrdiff_t ahead, float* out, size_t stride) {
-    const auto load = [&](auto pairs) {
-      pairs(value_rows(a, from), a.value_stride, a.value_dim, n, ahead, out, stride);
-    };
-    switch (a.kv_type) {
-      case KvType::kF32: return load(value_pairs<KvType::kF32>);
-      case KvType::kF16: return load(value_pairs<KvType::kF16>);
-      case KvType::kBf16: return load(value_pairs<KvType::kBf16>);
-      case KvType::kQ8_0: return load(value_pairs<KvType::kQ8_0>);
-    }
+    by_type(a.kv_type, [&]<KvType kType>(OfType<kType>) {
+      value_pairs<kType>(value_rows(a, from), a.value_stride, a.value_dim, n, ahead, out, stride);
+    });
   }
 
   struct Keys {
@@ -128,11 +117,7 @@ struct Pairs {
         sum[r][1] = add_products(sum[r][1], high, x);
       }
     }
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      _mm512_store_ps(weight + r * kBlock, sum[r][0]);
-      _mm512_store_ps(weight + r * kBlock + 16, sum[r][1]);
-    }
+    put_scores<R>(sum, weight);
   }
 
   // Weights, in pairs of positions, take the place of the first half of the scores.
@@ -181,14 +166,10 @@ void round_row(const float* x, size_t n, float* y) {
   }
 }
 
-bool reads(KvType type) {
-  return type == KvType::kF32 || type == KvType::kF16 || type == KvType::kBf16 || type == KvType::kQ8_0;
-}
-
 }  // namespace
 
 void attend_bf16(const AttendArgs& a) {
-  if (!reads(a.kv_type)) return avx512::attend_f32(a);
+  if (!by_type(a.kv_type, [](auto) {})) return avx512::attend_f32(a);
   AttendArgs rounded = a;
   float* q = a.scratch + KETTE_ATTEND_ROWS(a.key_dim, a.value_dim, a.rows);
   rounded.q = q;
