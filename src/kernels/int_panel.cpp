@@ -13,7 +13,7 @@ class IntPanel final : public PanelMultiply {
 
   Status multiply(const PanelArgs& args) override {
     run_({reinterpret_cast<const IntNumbers*>(args.a), args.a_stride / sizeof(IntNumbers), args.m,
-          static_cast<const IntWeights*>(args.panel), args.k, args.width, args.add, args.c, args.c_stride});
+          static_cast<const IntWeights*>(args.panel), args.k, args.width, args.add, args.c, args.c_stride, args.next});
     return {};
   }
 

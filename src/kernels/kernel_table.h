@@ -47,20 +47,24 @@ using Dot = void (*)(const DotArgs&);
 #define KETTE_INT_BLOCK 256
 #define KETTE_INT_MOST_SCALE 4095
 #define KETTE_INT_MOST_OFFSET 32767
-// A number is (q - 128) * scale * ratio / 2^15 of its group of 32.
+// A number is q * scale * ratio / 2^15 of its group of 32.
 struct IntNumbers {
-  uint8_t q[KETTE_INT_BLOCK];           // 1 to 255; 128 behind the last number
+  int8_t q[KETTE_INT_BLOCK];            // -127 to 127; 0 behind the last number
   int16_t ratio[KETTE_INT_BLOCK / 32];  // of a group's largest magnitude to that of the block, times 2^15 - 1
-  int16_t sum[KETTE_INT_BLOCK / 32];    // of q - 128 over the group, times ratio / 2^15
+  int16_t sum[KETTE_INT_BLOCK / 32];    // of q over the group, times ratio / 2^15
   float scale;
+  // What sums of q * code start from: -zero * the sum of q, and half of 2^shift, of each `share` numbers.
+  int32_t start_8[KETTE_INT_BLOCK / 32];    // zero 8, share 32, shift 0
+  int32_t start_32[KETTE_INT_BLOCK / 16];   // zero 32, share 16, shift 1
+  int32_t start_128[KETTE_INT_BLOCK / 32];  // zero 128, share 32, shift 4
 };
-// 16 weight rows. A number is (code * 2^-shift * scale + offset) * unit; `share` of them, 16 or 32, share a scale, and 32 an
-// offset. What is behind a row's last number, to the next multiple of 64, is 0. The multiply's sums are those of
+// 16 weight rows. A number is ((code - zero) * 2^-shift * scale + offset) * unit; `share` of them share a scale, and 32 an
+// offset: one of the kinds above. Scales and offsets behind a row's last number, to the next multiple of 64, are 0, codes
+// any. The multiply's sums are those of
 //   (start + the sum over `share` of q * code) >> shift, of 16 bits, times round(scale * ratio / 2^15), and offset * sum,
 // and stay below 2^31 over a block.
 struct IntWeights {
-  int8_t code[KETTE_INT_BLOCK / 4][16][4];
-  int32_t start[KETTE_INT_BLOCK / 16][16];      // -128 * the sum of codes, for q is too large, and half of 2^shift
+  uint8_t code[KETTE_INT_BLOCK / 4][16][4];
   int16_t scale[KETTE_INT_BLOCK / 32][16][2];   // of two times `share` numbers; at most KETTE_INT_MOST_SCALE
   int16_t offset[KETTE_INT_BLOCK / 64][16][2];  // of two times 32; at most KETTE_INT_MOST_OFFSET
   float unit[16];
@@ -89,6 +93,7 @@ struct UnpackArgs {
   const float* tile_scale = nullptr;
   size_t tile_stride = 0;
   size_t first_row = 0, first_column = 0;
+  bool is_near = false;  // the weights are in the second level of cache, or on their way
 };
 using Unpack = void (*)(const UnpackArgs&);
 
@@ -102,6 +107,7 @@ struct IntPanelArgs {
   bool add;
   float* c;  // [m][c_stride]
   size_t c_stride;
+  const UnpackArgs* next;  // weights that are unpacked after this, to be asked for meanwhile; nullptr: none are
 };
 namespace avx512 {
 void multiply_int(const IntPanelArgs&);

@@ -40,7 +40,8 @@ struct PanelArgs {
   bool add;           // c += a * panel, else c = a * panel
   float* c;           // [m][c_stride]
   size_t c_stride;
-  void* scratch;  // scratch_bytes(), cache-line aligned, one per thread
+  void* scratch;                     // scratch_bytes(), cache-line aligned, one per thread
+  const UnpackArgs* next = nullptr;  // weights that are unpacked after this: multiplies of ours ask for them meanwhile
 };
 
 // c[i][j] depends on row i of a and column j of the panel alone, and sums over k in one order whatever m is.

@@ -47,6 +47,23 @@ struct StripRows {
   }
 };
 
+// Weight rows that are read next, into the second level of cache while others are multiplied: a few with each of so many
+// calls, for many lines asked for at once keep those waiting that are wanted now. Past the end of the weights it is harmless.
+struct Ahead {
+  const uint8_t* row;
+  size_t rows, row_bytes, bytes;  // of these, so many of each
+  size_t calls, call = 0, asked = 0;
+
+  inline __attribute__((always_inline)) void ask() {
+    ++call;
+    for (; asked * calls < call * rows; ++asked, row += row_bytes) {
+      const char* p = reinterpret_cast<const char*>(row);
+      __asm__ volatile("" : "+r"(p));  // or GCC takes this for a function without effect, and drops its calls
+      for (size_t i = 0; i < bytes + 63; i += 64) _mm_prefetch(p + i, _MM_HINT_T1);
+    }
+  }
+};
+
 // f(rows, row, step) for every strip: row, row + step, .. are those of a.rows that it has. They lie as far apart as may be,
 // so that each lane reads a long stretch of memory, which hardware follows; but not by a multiple of 4,096 bytes, or all
 // would take the same few places of the first level of cache.

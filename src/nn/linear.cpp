@@ -13,8 +13,10 @@ using kernels::kWidePanels;
 using kernels::PanelMultiply;
 using kernels::PanelType;
 
+constexpr size_t kInPlaceRows = 2;  // rows of x that dot kernels take 16 columns at once for; for more, 32
 constexpr size_t kDotRows = 16;     // rows of x that one call of a dot kernel takes, unless it takes any number
 constexpr size_t kPanelRows = 128;  // rows of x that meet all panels of a piece before the next do
+constexpr size_t kNearRows = 64;    // up to so many meet a small panel while it is in the first level of cache
 
 // One input of one or more products, in the forms that their kernels read.
 struct Input {
@@ -141,12 +143,15 @@ void multiply_by_dot(const Linear& linear, const Input& input, size_t row, size_
 }
 
 // Columns [first, first + y.cols) of the result -> y: at most kPanelWidth times most_panels. The rows of x come from
-// farther away than a panel does, so a few of them meet all of the columns' panels before others come.
+// farther away than a panel does, so a few of them meet all of the columns' panels before others come. Where they are few
+// altogether, each panel is a small one instead, and the next one's weights are asked for while it is multiplied by.
 Status multiply_by_panels(const Linear& linear, const Input& input, size_t first, const Tensor& y,
                           WorkerScratch& scratch) {
   PanelMultiply& panel = *linear.panel;
   const PanelType type = panel.type();
   const size_t columns = type == PanelType::kBf16 ? input.paired() : input.x.cols;
+  const bool near = type == PanelType::kInts && y.rows <= kNearRows;
+  const size_t depth = near ? KETTE_INT_BLOCK : kPanelDepth, width = near ? kPanelWidth : y.cols;
   const auto panel_at = [&](size_t column) {
     return scratch.panel.data() + column / kPanelWidth * kernels::panel_bytes(type);
   };
@@ -167,25 +172,37 @@ Status multiply_by_panels(const Linear& linear, const Input& input, size_t first
   }
   args.c_stride = y.stride;
   args.scratch = scratch.multiply.data();
+  const auto weights_at = [&](size_t column, size_t k0) {
+    kernels::UnpackArgs weights = linear.weight.unpack_args(first + column, std::min(kPanelWidth, y.cols - column), k0,
+                                                            std::min(depth, input.x.cols - k0));
+    weights.depth = std::min(depth, columns - k0);
+    weights.panel = panel_at(column % width);
+    return weights;
+  };
   Status status;
-  for (size_t k0 = 0; k0 < columns && status.ok(); k0 += kPanelDepth) {
-    args.k = std::min(kPanelDepth, columns - k0);
-    args.add = k0 > 0;
-    for (size_t column = 0; column < y.cols; column += kPanelWidth) {
-      kernels::UnpackArgs weights = linear.weight.unpack_args(first + column, std::min(kPanelWidth, y.cols - column),
-                                                              k0, std::min(args.k, input.x.cols - k0));
-      weights.depth = args.k;
-      weights.panel = panel_at(column);
-      linear.unpack->run(weights);
-    }
-    for (size_t row = 0; row < y.rows && status.ok(); row += kPanelRows) {
-      args.m = std::min(kPanelRows, y.rows - row);
-      args.a = x + row * args.a_stride + kernels::row_bytes(type, k0);
-      for (size_t column = 0; column < y.cols && status.ok(); column += kPanelWidth) {
-        args.panel = panel_at(column);
-        args.width = std::min(kPanelWidth, y.cols - column);
-        args.c = y.row(row) + column;
-        status = panel.multiply(args);
+  kernels::UnpackArgs next{};
+  for (size_t column0 = 0; column0 < y.cols; column0 += width) {
+    const size_t end = std::min(column0 + width, y.cols);
+    for (size_t k0 = 0; k0 < columns && status.ok(); k0 += depth) {
+      args.k = std::min(depth, columns - k0);
+      args.add = k0 > 0;
+      for (size_t column = column0; column < end; column += kPanelWidth) {
+        kernels::UnpackArgs weights = weights_at(column, k0);
+        weights.is_near = args.next != nullptr;
+        linear.unpack->run(weights);
+      }
+      const size_t next_k0 = k0 + depth < columns ? k0 + depth : 0, next_column = next_k0 > 0 ? column0 : end;
+      args.next = near && next_column < y.cols ? &next : nullptr;
+      if (args.next != nullptr) next = weights_at(next_column, next_k0);
+      for (size_t row = 0; row < y.rows && status.ok(); row += kPanelRows) {
+        args.m = std::min(kPanelRows, y.rows - row);
+        args.a = x + row * args.a_stride + kernels::row_bytes(type, k0);
+        for (size_t column = column0; column < end && status.ok(); column += kPanelWidth) {
+          args.panel = panel_at(column % width);
+          args.width = std::min(kPanelWidth, y.cols - column);
+          args.c = y.row(row) + column;
+          status = panel.multiply(args);
+        }
       }
     }
   }
@@ -218,8 +235,7 @@ void multiply_piece(Step& step, const Job& job, size_t first, size_t last, float
 }
 
 // Columns of the result in one piece of work. Large pieces at first and small ones at the end, so that threads end
-// together and yet few pieces are taken; none so small (a few microseconds) that it would not be worth it. Kernels take
-// 16 columns at once, or 32 of more rows, or a panel.
+// together and yet few pieces are taken; none so small (a few microseconds) that it would not be worth it.
 struct Cut {
   size_t least, most, left;
 
@@ -240,11 +256,11 @@ struct Piece {
 // f(piece) for every piece of all jobs, in order.
 template <class F>
 void cut_into_pieces(std::span<const Job> jobs, uint32_t width, F&& f) {
-  Cut few{16, 256, 0}, many{kPanelWidth / 2, kPanelWidth, 0}, panel{kPanelWidth, kPanelWidth, 0};
+  Cut few{16, 256, 0}, some{32, 256, 0}, many{kPanelWidth / 2, kPanelWidth, 0}, panel{kPanelWidth, kPanelWidth, 0};
   Cut panels{kPanelWidth, kWidePanels * kPanelWidth, 0};
   const auto may_be_wide = [](const Linear* l) { return l == nullptr || kernels::most_panels(l->panel->type()) > 1; };
   const auto cut_of = [&](const Job& job) -> Cut& {
-    if (job.dot) return job.at_once <= kDotRows ? few : many;
+    if (job.dot) return job.product->x.rows <= kInPlaceRows ? few : job.at_once <= kDotRows ? some : many;
     return may_be_wide(job.product->linear) && may_be_wide(job.product->gate) ? panels : panel;
   };
   for (const Job& job : jobs) cut_of(job).left += job.product->linear->out();

@@ -37,7 +37,7 @@ void measure(const Format& format, const kernels::Kernels& kernels, Executor& ex
   const AlignedBuffer<std::byte> weight = random_weight(out * row_bytes);
   nn::Scratch scratch(kernels, executor.width());
   std::printf("%-9s %-9s", std::string(isa_name(kernels.isa)).c_str(), std::string(format.name).c_str());
-  for (const size_t rows : {1, 2, 4, 8, 12, 16, 24, 32, 64, 128, 512}) {
+  for (const size_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 24, 32, 64, 128, 512}) {
     const size_t used = std::min(out, std::max<size_t>(2048, (size_t{1} << 18) / rows));
     AlignedBuffer<float> x = random_floats(rows * kIn, 3), y(rows * used);
     double rate[2];

@@ -33,7 +33,7 @@ double row_number(PanelType type, const std::byte* row, size_t k) {
   if (type == PanelType::kBf16) return d(bf16_to_float(reinterpret_cast<const uint16_t*>(row)[k]));
   const IntNumbers& x = int_numbers(row, k);
   const size_t at = k % KETTE_INT_BLOCK;
-  return (x.q[at] - 128) * d(x.scale) * x.ratio[at / 32] / 32768;
+  return x.q[at] * d(x.scale) * x.ratio[at / 32] / 32768;
 }
 
 // What IntWeights says of a multiply: the sum over block k of a row times a column.
@@ -42,7 +42,8 @@ double int_sum(const IntNumbers& x, const void* panel, size_t k, size_t column) 
   const size_t row = column % 16;
   int64_t sum = 0;
   for (size_t part = 0; part < KETTE_INT_BLOCK / w.share; ++part) {
-    int32_t products = w.start[part][row];
+    const int32_t* starts = w.shift == 0 ? x.start_8 : w.shift == 1 ? x.start_32 : x.start_128;
+    int32_t products = starts[part];
     for (size_t at = part * w.share; at < (part + 1) * w.share; ++at) products += x.q[at] * w.code[at / 4][row][at % 4];
     const int64_t scale = w.scale[part / 2][row][part % 2] * x.ratio[part * w.share / 32];
     sum += (products >> w.shift) * ((scale + 16384) >> 15);
@@ -139,23 +140,19 @@ TEST_CASE("panels of integers: no sum overflows") {
     if (panel.type() != PanelType::kInts) return;
     for (const test::IntKind& kind : test::kIntKinds) {
       for (const int sign : {1, -1}) {
-        const int most = static_cast<int>((256u << kind.shift) / kind.share);  // 8 of 4 bits
         std::vector<float> x(KETTE_INT_BLOCK, 127.0f);
         const PanelRows rows(PanelType::kInts, x, 1);
         AlignedBuffer<std::byte> weights(panel_bytes(PanelType::kInts));
         auto* w = reinterpret_cast<IntWeights*>(weights.data());
         for (size_t strip = 0; strip < 4; ++strip) {
-          std::memset(w + strip, 0, sizeof(IntWeights));
+          std::memset(w + strip, 0, sizeof(IntWeights));  // codes are as far below their zero as can be
           w[strip].share = kind.share;
           w[strip].shift = kind.shift;
           w[strip].has_offsets = kind.has_offsets;
           for (size_t row = 0; row < 16; ++row) {
             w[strip].unit[row] = 1;
-            for (size_t k = 0; k < KETTE_INT_BLOCK; ++k) w[strip].code[k / 4][row][k % 4] = static_cast<int8_t>(-most);
-            for (size_t part = 0; part < KETTE_INT_BLOCK / kind.share; ++part) {
-              w[strip].start[part][row] = 128 * most * static_cast<int>(kind.share) + (1 << kind.shift) / 2;
+            for (size_t part = 0; part < KETTE_INT_BLOCK / kind.share; ++part)
               w[strip].scale[part / 2][row][part % 2] = static_cast<int16_t>(-sign * KETTE_INT_MOST_SCALE);
-            }
             for (size_t g = 0; kind.has_offsets && g < 8; ++g)
               w[strip].offset[g / 2][row][g % 2] = static_cast<int16_t>(sign * KETTE_INT_MOST_OFFSET);
           }

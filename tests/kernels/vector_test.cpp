@@ -190,13 +190,16 @@ TEST_CASE("to_int: the reference is right, and the others are the same bits") {
       for (size_t k = at; k < std::min(n, at + 32); ++k) largest = std::max(largest, std::fabs(d(x[k])));
       const double scale = d(block.scale) * block.ratio[group] / 32768, unit = d(block.scale) / 32768;
       wrong += !(std::fabs(scale - largest / 127) <= 0.51 * unit + 0x1p-22 * scale);
-      int sum = 0;
+      int sum = 0, second = 0;  // the half's
       for (size_t k = at; k < at + 32; ++k) {
-        const int q = block.q[k % KETTE_INT_BLOCK] - 128;
+        const int q = block.q[k % KETTE_INT_BLOCK];
         const double number = k < n && largest > 0x1p-120 ? d(x[k]) / largest * 127 : 0;
         wrong += !(std::fabs(q - number) <= 0.5001);
         sum += q;
+        if (k >= at + 16) second += q;
       }
+      wrong += block.start_8[group] != -8 * sum || block.start_128[group] != 8 - 128 * sum;
+      wrong += block.start_32[2 * group] != 1 - 32 * (sum - second) || block.start_32[2 * group + 1] != 1 - 32 * second;
       wrong += !(std::fabs(block.sum[group] - sum * (block.ratio[group] / 32768.0)) <= 0.5);
     }
     CHECK(wrong == 0);

@@ -27,6 +27,9 @@ inline const kernels::IntWeights& int_weights(const void* panel, size_t k, size_
   return int_weights(const_cast<void*>(panel), k, column);
 }
 
+// What its codes are too large by.
+constexpr int int_zero(uint32_t share, int32_t shift) { return static_cast<int>((256u << shift) / share); }
+
 inline double panel_number(PanelType type, const void* panel, size_t k, size_t column) {
   const auto d = [](float f) { return static_cast<double>(f); };
   switch (type) {
@@ -37,7 +40,8 @@ inline double panel_number(PanelType type, const void* panel, size_t k, size_t c
   }
   const kernels::IntWeights& w = int_weights(panel, k, column);
   const size_t at = k % KETTE_INT_BLOCK, row = column % 16, part = at / w.share;
-  const double product = std::ldexp(w.code[at / 4][row][at % 4] * w.scale[part / 2][row][part % 2], -w.shift);
+  const int code = w.code[at / 4][row][at % 4] - int_zero(w.share, w.shift);
+  const double product = std::ldexp(code * w.scale[part / 2][row][part % 2], -w.shift);
   return (product + (w.has_offsets ? w.offset[at / 64][row][at % 64 / 32] : 0)) * d(w.unit[row]);
 }
 
@@ -69,17 +73,15 @@ inline AlignedBuffer<std::byte> make_panel(PanelType type, std::span<const float
       weights.shift = kind.shift;
       weights.has_offsets = kind.has_offsets;
       // Codes as large as the kind allows, and numbers up to 5.
-      const float most = static_cast<float>((256u << kind.shift) / kind.share - 1);
+      const int zero = int_zero(kind.share, kind.shift);
+      const auto most = static_cast<float>(zero - 1);
       const float unit = 5 / most / KETTE_INT_MOST_SCALE * static_cast<float>(1 << kind.shift);
       float largest = 0;
       for (size_t k = from; k < end; ++k) largest = std::max(largest, std::fabs(number(k)));
-      int sum = 0;
       for (size_t k = from; k < end; ++k) {
         const long code = largest > 0 ? std::lround(number(k) / largest * most) : 0;
-        weights.code[k % KETTE_INT_BLOCK / 4][row][k % 4] = static_cast<int8_t>(code);
-        sum += static_cast<int>(code);
+        weights.code[k % KETTE_INT_BLOCK / 4][row][k % 4] = static_cast<uint8_t>(code + zero);
       }
-      weights.start[part][row] = -128 * sum + (1 << kind.shift) / 2;
       weights.scale[part / 2][row][part % 2] = static_cast<int16_t>(std::lround(largest / 5 * KETTE_INT_MOST_SCALE));
       if (kind.has_offsets) weights.offset[part / 2][row][part % 2] = static_cast<int16_t>(column * 10);
       weights.unit[row] = unit;

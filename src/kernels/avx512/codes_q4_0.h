@@ -9,7 +9,7 @@ namespace {
 struct Q4_0 : Nibbles<2> {
   static constexpr size_t kBlock = 32, kBytes = 18, kParts = 1, kSums = 0, kOffset = 8;
 
-  static void factors(const Rows& rows, uint8_t* out) { store(out + kCodes, low_halves(dwords<false>(rows, 0))); }
+  static void factors(const Rows& rows, float* out) { store(out, low_halves(dwords<false>(rows, 0))); }
 };
 
 }  // namespace

@@ -9,10 +9,10 @@ namespace {
 struct Q4_1 : Nibbles<4> {
   static constexpr size_t kBlock = 32, kBytes = 20, kParts = 1, kSums = 1, kOffset = 0;
 
-  static void factors(const Rows& rows, uint8_t* out) {
+  static void factors(const Rows& rows, float* out) {
     const __m512i d_m = dwords<false>(rows, 0);
-    store(out + kCodes, low_halves(d_m));
-    store(out + kCodes + 64, high_halves(d_m));
+    store(out, low_halves(d_m));
+    store(out + kStrip, high_halves(d_m));
   }
 };
 

@@ -17,13 +17,12 @@ struct Q6K {
       load_eights(rows, 64 * half, a);
       load_eights(rows, 64 * half + 32, b);
       load_eights(rows, 128 + 32 * half, upper);
-      uint8_t* record = out + 4 * half * kRecord<Q6K>;
 #pragma GCC unroll 8
       for (size_t j = 0; j < 8; ++j) {
         __m512i codes[4];
         join_parts(a[j], b[j], upper[j], codes);
 #pragma GCC unroll 4
-        for (size_t part = 0; part < 4; ++part) store(record + part * kRecord<Q6K> + 64 * j, codes[part]);
+        for (size_t part = 0; part < 4; ++part) store(out + (4 * half + part) * kCodes + 64 * j, codes[part]);
       }
     }
   }
@@ -41,8 +40,7 @@ struct Q6K {
     codes[3] = join(_mm512_srli_epi16(b, 4), _mm512_srli_epi16(upper, 2), 0x3f);
   }
 
-  static inline __attribute__((always_inline)) void factors(const Rows& rows, uint8_t* out) {
-    out += kCodes;
+  static inline __attribute__((always_inline)) void factors(const Rows& rows, float* out) {
     const __m512 d = high_halves(dwords<true>(rows, 194));
     __m512i v[4];
     load_fours(rows, 192, v);  // four scales of each row
@@ -50,8 +48,7 @@ struct Q6K {
     for (int i = 0; i < 16; ++i) {
       const __m512i from_zero = _mm512_xor_si512(v[i / 4], _mm512_set1_epi8(static_cast<char>(0x80)));  // scale + 128
       const __m512 scale = _mm512_sub_ps(byte_over_2_23(from_zero, i % 4), _mm512_set1_ps(0x1p23f + 128.0f));
-      const size_t half = static_cast<size_t>(i);
-      store(out + half / 2 * kRecord<Q6K> + half % 2 * 64, _mm512_mul_ps(scale, d));
+      store(out + static_cast<size_t>(i) * kStrip, _mm512_mul_ps(scale, d));
     }
   }
 };

@@ -10,7 +10,7 @@ struct Q8_0 {
   static constexpr size_t kBlock = 32, kBytes = 34, kParts = 1, kSums = 0, kOffset = 128;
 
   static __m512i code(__m512i weights) { return _mm512_xor_si512(weights, _mm512_set1_epi8(static_cast<char>(0x80))); }
-  static void factors(const Rows& rows, uint8_t* out) { store(out + kCodes, low_halves(dwords<false>(rows, 0))); }
+  static void factors(const Rows& rows, float* out) { store(out, low_halves(dwords<false>(rows, 0))); }
   static void codes(const Rows& rows, uint8_t* out) {
     __m512i v[8];
     load_eights(rows, 2, v);

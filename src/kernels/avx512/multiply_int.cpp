@@ -2,6 +2,7 @@
 // numbers of an activation. Sums of codes that share a scale are cut to 16 bits, so that two of them meet two scales in
 // one instruction too, and a block of 256 stays in integers.
 #include "kernels/avx512/floats.h"
+#include "kernels/strip_rows.h"
 
 namespace kette::kernels::avx512 {
 namespace {
@@ -13,23 +14,26 @@ constexpr size_t kPair = 64;  // numbers of two groups
 template <size_t kN>
 using Sums = __m512i[kN][2];  // of kN activations times two strips
 
-// dot = the sums of numbers [at, at + kNumbers) of a block, from `start` on.
-template <size_t kNumbers, size_t kN>
+// What sums start from, where codes lose kShift bits.
+template <int kShift>
+inline const int32_t* starts(const IntNumbers& x) {
+  return kShift == 0 ? x.start_8 : kShift == 1 ? x.start_32 : x.start_128;
+}
+
+// dot = the sums of numbers [at, at + kNumbers) of a block.
+template <size_t kNumbers, int kShift, size_t kN>
 inline __attribute__((always_inline)) void multiply(const IntNumbers* const* x, const IntWeights* strips, size_t at,
                                                     Sums<kN>& dot) {
 #pragma GCC unroll 4
-  for (size_t i = 0; i < kN; ++i) {
-    dot[i][0] = _mm512_load_si512(strips[0].start[at / kNumbers]);
-    dot[i][1] = _mm512_load_si512(strips[1].start[at / kNumbers]);
-  }
+  for (size_t i = 0; i < kN; ++i) dot[i][0] = dot[i][1] = _mm512_set1_epi32(starts<kShift>(*x[i])[at / kNumbers]);
 #pragma GCC unroll 8
   for (size_t j = at / 4; j < (at + kNumbers) / 4; ++j) {
     const __m512i a = _mm512_load_si512(strips[0].code[j]), b = _mm512_load_si512(strips[1].code[j]);
 #pragma GCC unroll 4
     for (size_t i = 0; i < kN; ++i) {
       const __m512i q = in_each_lane(x[i]->q + 4 * j);
-      dot[i][0] = _mm512_dpbusd_epi32(dot[i][0], q, a);
-      dot[i][1] = _mm512_dpbusd_epi32(dot[i][1], q, b);
+      dot[i][0] = _mm512_dpbusd_epi32(dot[i][0], a, q);
+      dot[i][1] = _mm512_dpbusd_epi32(dot[i][1], b, q);
     }
   }
 }
@@ -43,19 +47,20 @@ inline __m512i side_by_side(__m512i low, __m512i high) {
 // kShare numbers of a row share a scale; whether there are offsets.
 template <size_t kShare, int kShift, bool kOffsets>
 struct Multiply {
-  // c = (add: c +) pairs of groups of kN activations times two strips, n <= 32 numbers of each.
+  // c = (add: c +) pairs of groups of kN activations times two strips, n <= 32 numbers of each. What is ahead is asked for.
   template <size_t kN>
   static void tile(const IntNumbers* const* x, const IntWeights* strips, size_t pairs, bool add, float* c,
-                   size_t c_stride, size_t n) {
+                   size_t c_stride, size_t n, Ahead& ahead) {
     Sums<kN> sum;
 #pragma GCC unroll 4
     for (size_t i = 0; i < kN; ++i) sum[i][0] = sum[i][1] = _mm512_setzero_si512();
     for (size_t pair = 0; pair < pairs; ++pair) {
+      ahead.ask();
 #pragma GCC unroll 2
       for (size_t at = kPair * pair; at < kPair * (pair + 1); at += 2 * kShare) {
         Sums<kN> low, high;
-        multiply<kShare>(x, strips, at, low);
-        multiply<kShare>(x, strips, at + kShare, high);
+        multiply<kShare, kShift>(x, strips, at, low);
+        multiply<kShare, kShift>(x, strips, at + kShare, high);
 #pragma GCC unroll 2
         for (size_t s = 0; s < 2; ++s) {
           const __m512i scales = _mm512_load_si512(strips[s].scale[at / kShare / 2]);
@@ -91,6 +96,12 @@ struct Multiply {
   }
 
   static void run(const IntPanelArgs& a) {
+    Ahead ahead{};
+    if (a.next != nullptr) {
+      const UnpackArgs& next = *a.next;
+      ahead = {next.weight, next.rows, next.row_bytes, next.n / next.block_size * next.block_bytes,
+               (a.m + kRows - 1) / kRows * ((a.width + 2 * kStrip - 1) / (2 * kStrip)) * ((a.k + kPair - 1) / kPair)};
+    }
     for (size_t k = 0; k < a.k; k += KETTE_INT_BLOCK) {
       const size_t pairs = ((a.k - k < KETTE_INT_BLOCK ? a.k - k : KETTE_INT_BLOCK) + kPair - 1) / kPair;
       const IntWeights* strips = a.panel + k / KETTE_INT_BLOCK * kStrips;
@@ -106,10 +117,10 @@ struct Multiply {
           float* c = a.c + row * a.c_stride + s * kStrip;
           const size_t n = a.width - s * kStrip;
           switch (rows) {
-            case 1: tile<1>(of, strips + s, pairs, add, c, a.c_stride, n); break;
-            case 2: tile<2>(of, strips + s, pairs, add, c, a.c_stride, n); break;
-            case 3: tile<3>(of, strips + s, pairs, add, c, a.c_stride, n); break;
-            default: tile<4>(of, strips + s, pairs, add, c, a.c_stride, n);
+            case 1: tile<1>(of, strips + s, pairs, add, c, a.c_stride, n, ahead); break;
+            case 2: tile<2>(of, strips + s, pairs, add, c, a.c_stride, n, ahead); break;
+            case 3: tile<3>(of, strips + s, pairs, add, c, a.c_stride, n, ahead); break;
+            default: tile<4>(of, strips + s, pairs, add, c, a.c_stride, n, ahead);
           }
         }
       }
@@ -119,7 +130,7 @@ struct Multiply {
   static inline __attribute__((always_inline)) void fetch(const IntNumbers* x) {
     const char* p = reinterpret_cast<const char*>(x);
     __asm__ volatile("" : "+r"(p));  // or GCC takes this for a function without effect, and drops its calls
-#pragma GCC unroll 5
+#pragma GCC unroll 8
     for (size_t i = 0; i < sizeof(IntNumbers); i += 64) _mm_prefetch(p + i, _MM_HINT_T0);
   }
 };

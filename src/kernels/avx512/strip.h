@@ -21,18 +21,17 @@ constexpr size_t kDepth = 256;  // weights of a row that are unpacked at once
 constexpr size_t kGroups = kDepth / kGroup;
 constexpr size_t kPanel = 64;   // weight rows unpacked at once for many activations, into the first level of cache
 constexpr size_t kInPlace = 2;  // up to this many activations read the blocks in place
-constexpr size_t kFew = 8;      // up to this many activations are multiplied by a strip at once
-constexpr size_t kColumns = 6;  // of more activations: times two strips
-constexpr size_t kCodes = kGroup * kStrip;  // bytes of codes in a record
+constexpr size_t kColumns = 6;  // more activations are multiplied so many at a time,
+constexpr size_t kPair = 2;     // by so many strips
+constexpr size_t kCodes = kGroup * kStrip;  // bytes of a group's codes
 
-// A Format says how its blocks become records, one a group of a strip: codes [8 fours of weights][16 rows][4], unsigned,
-// then vectors of floats: scales [kParts][16 rows], offsets [kSums][16 rows].
+// A Format says how the groups of its blocks become codes and factors.
 //   kBlock, kBytes        weights and bytes of a block
 //   kParts                scales of a group: 1, or 2 (of its halves)
 //   kSums                 offsets of a group: 0 or 1
 //   kOffset               a code means code - kOffset, which the activation's sum makes good, exactly
-//   factors(rows, out)    the floats of one block of each row, into records kRecord<Format> bytes apart
-//   codes(rows, out)      the codes, likewise
+//   factors(rows, out)    of one block of each row: [group][scales, kParts, then kSums offsets][row]
+//   codes(rows, out)      [group][four][row][4], unsigned
 //   kAtOnce               groups that `quarters` takes
 //   quarters(rows, r, half, g, codes)   one half, 16 weights, of groups g, g + 1, .. of a block of rows r, r + 4, r + 8
 //                         and r + 12, a row in each quarter, unsigned as above
@@ -45,18 +44,32 @@ inline __m512i four_rows(const Rows& rows, size_t r, size_t at) {
   return _mm512_inserti32x4(_mm512_inserti32x4(two, line(r + 8), 2), line(r + 12), 3);
 }
 
+// Floats of a group's factors.
 template <class Format>
-constexpr size_t kRecord = kCodes + (Format::kParts + Format::kSums) * kStrip * sizeof(float);
+constexpr size_t kFactors = (Format::kParts + Format::kSums) * kStrip;
+
+// kDepth weights of each row.
 template <class Format>
-constexpr size_t kStripBytes = kGroups* kRecord<Format>;
+struct Strip {
+  alignas(64) uint8_t codes[kGroups * kCodes];
+  alignas(64) float factors[kGroups * kFactors<Format>];
+
+  // Of so many groups; the rows are then at the next ones.
+  inline __attribute__((always_inline)) void fill(Rows& rows, size_t groups) {
+    for (size_t g = 0; g < groups; g += Format::kBlock / kGroup, rows.at += Format::kBytes) {
+      Format::factors(rows, factors + g * kFactors<Format>);
+      Format::codes(rows, codes + g * kCodes);
+    }
+  }
+};
 
 // kDepth numbers of each of some activations.
 template <class Format>
 struct Columns {
-  alignas(64) int8_t q[kFew][kDepth];
-  alignas(64) float scale[kFew][kGroups];
-  alignas(64) float sum[kFew][kGroups];                       // of a group, where the format has offsets
-  alignas(64) int32_t start[kFew][kGroups * Format::kParts];  // -kOffset * the sum of q, in each part of a group
+  alignas(64) int8_t q[kColumns][kDepth];
+  alignas(64) float scale[kColumns][kGroups];
+  alignas(64) float sum[kColumns][kGroups];                       // of a group, where the format has offsets
+  alignas(64) int32_t start[kColumns][kGroups * Format::kParts];  // -kOffset * the sum of q, in each part of a group
 
   void take(const Activation& x, size_t column, size_t k, size_t groups) {
     if (groups == kGroups)
@@ -87,47 +100,47 @@ struct Columns {
   }
 };
 
-// The integer sums of a part of group g: of the records w of kS strips, with kN activations.
-template <class Format, size_t kN, size_t kS>
-inline __attribute__((always_inline)) void products(const uint8_t* w, const Columns<Format>& x, size_t g, size_t part,
-                                                    __m512i (&dot)[kN][kS]) {
+// The integer sums of a part of group g: of a pair of strips, with kN activations.
+template <class Format, size_t kN>
+inline __attribute__((always_inline)) void products(const Strip<Format>* strips, const Columns<Format>& x, size_t g,
+                                                    size_t part, __m512i (&dot)[kN][kPair]) {
   constexpr size_t kFours = kGroup / 4 / Format::kParts;
 #pragma GCC unroll 8
   for (size_t i = 0; i < kN; ++i) {
 #pragma GCC unroll 2
-    for (size_t s = 0; s < kS; ++s)
+    for (size_t s = 0; s < kPair; ++s)
       dot[i][s] =
           Format::kOffset == 0 ? _mm512_setzero_si512() : _mm512_set1_epi32(x.start[i][g * Format::kParts + part]);
   }
 #pragma GCC unroll 8
   for (size_t j = part * kFours; j < (part + 1) * kFours; ++j) {
-    __m512i codes[kS];
+    __m512i codes[kPair];
 #pragma GCC unroll 2
-    for (size_t s = 0; s < kS; ++s) codes[s] = _mm512_load_si512(w + s * kStripBytes<Format> + 64 * j);
+    for (size_t s = 0; s < kPair; ++s) codes[s] = _mm512_load_si512(strips[s].codes + g * kCodes + 64 * j);
 #pragma GCC unroll 8
     for (size_t i = 0; i < kN; ++i) {
       const __m512i v = in_each_lane(x.q[i] + g * kGroup + 4 * j);
 #pragma GCC unroll 2
-      for (size_t s = 0; s < kS; ++s) dot[i][s] = _mm512_dpbusd_epi32(dot[i][s], codes[s], v);
+      for (size_t s = 0; s < kPair; ++s) dot[i][s] = _mm512_dpbusd_epi32(dot[i][s], codes[s], v);
     }
   }
 }
 
-// sum += groups of kS strips times kN activations; ask(g) before each.
-template <class Format, size_t kN, size_t kS, class Ask>
-inline __attribute__((always_inline)) void add_groups(const uint8_t* strips, size_t groups, const Columns<Format>& x,
-                                                      __m512 (&sum)[kN][kS], const Ask& ask) {
+// sum += groups of a pair of strips times kN activations; what is ahead is asked for.
+template <class Format, size_t kN>
+inline __attribute__((always_inline)) void add_groups(const Strip<Format>* strips, size_t groups,
+                                                      const Columns<Format>& x, __m512 (&sum)[kN][kPair],
+                                                      Ahead& ahead) {
   for (size_t g = 0; g < groups; ++g) {
-    ask(g);
-    const uint8_t* w = strips + g * kRecord<Format>;
-    const auto factors = [&](size_t s, size_t vector) {
-      return _mm512_load_ps(w + s * kStripBytes<Format> + kCodes + 64 * vector);
+    ahead.ask();
+    const auto factors = [&](size_t s, size_t i) {
+      return _mm512_load_ps(strips[s].factors + g * kFactors<Format> + i * kStrip);
     };
-    __m512i dot[kN][kS];
-    products<Format, kN, kS>(w, x, g, 0, dot);
+    __m512i dot[kN][kPair];
+    products<Format, kN>(strips, x, g, 0, dot);
     if constexpr (Format::kParts == 1) {
 #pragma GCC unroll 2
-      for (size_t s = 0; s < kS; ++s) {
+      for (size_t s = 0; s < kPair; ++s) {
 #pragma GCC unroll 8
         for (size_t i = 0; i < kN; ++i) {
           const __m512 scale = _mm512_mul_ps(factors(s, 0), _mm512_set1_ps(x.scale[i][g]));
@@ -136,17 +149,17 @@ inline __attribute__((always_inline)) void add_groups(const uint8_t* strips, siz
         }
       }
     } else {
-      __m512 both[kN][kS];
+      __m512 both[kN][kPair];
 #pragma GCC unroll 8
       for (size_t i = 0; i < kN; ++i) {
 #pragma GCC unroll 2
-        for (size_t s = 0; s < kS; ++s) both[i][s] = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[i][s]), factors(s, 0));
+        for (size_t s = 0; s < kPair; ++s) both[i][s] = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[i][s]), factors(s, 0));
       }
-      products<Format, kN, kS>(w, x, g, 1, dot);
+      products<Format, kN>(strips, x, g, 1, dot);
 #pragma GCC unroll 8
       for (size_t i = 0; i < kN; ++i) {
 #pragma GCC unroll 2
-        for (size_t s = 0; s < kS; ++s) {
+        for (size_t s = 0; s < kPair; ++s) {
           both[i][s] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i][s]), factors(s, 1), both[i][s]);
           sum[i][s] = _mm512_fmadd_ps(both[i][s], _mm512_set1_ps(x.scale[i][g]), sum[i][s]);
         }
@@ -169,10 +182,10 @@ inline __m512i in_each_quarter(const int8_t* p) {
 // One block of each row of a strip times kN activations, at `group` of theirs.
 template <class Format, size_t kN>
 inline __attribute__((always_inline)) void add_block(const Rows& w, const Activation* x, size_t group,
-                                                     __m512 (&sum)[kN][1]) {
+                                                     __m512 (&sum)[kN]) {
   constexpr size_t kAt = Format::kAtOnce, kParts = Format::kParts, kSteps = Format::kBlock / kGroup / kAt * 8;
-  alignas(64) uint8_t records[Format::kBlock / kGroup * kRecord<Format>];
-  Format::factors(w, records);
+  alignas(64) float factors[Format::kBlock / kGroup * kFactors<Format>];
+  Format::factors(w, factors);
 #pragma GCC unroll 8
   for (size_t g0 = 0; g0 < Format::kBlock / kGroup; g0 += kAt) {
     __m512i part[kAt][kN][4];      // of rows r, r + 4, r + 8, r + 12: four numbers of each
@@ -221,57 +234,38 @@ inline __attribute__((always_inline)) void add_block(const Rows& w, const Activa
 #pragma GCC unroll 4
     for (size_t j = 0; j < kAt; ++j) {
       const size_t g = g0 + j;
-      const float* f = reinterpret_cast<const float*>(records + g * kRecord<Format> + kCodes);
+      const float* f = factors + g * kFactors<Format>;
 #pragma GCC unroll 2
       for (size_t i = 0; i < kN; ++i) {
         const __m512 scale = _mm512_set1_ps(x[i].scale[group + g]), first = _mm512_load_ps(f);
         if constexpr (kParts == 1) {
-          sum[i][0] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[j][i][0]), _mm512_mul_ps(first, scale), sum[i][0]);
+          sum[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[j][i][0]), _mm512_mul_ps(first, scale), sum[i]);
         } else {
           const __m512 both = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[j][i][1]), _mm512_load_ps(f + kStrip),
                                               _mm512_mul_ps(_mm512_cvtepi32_ps(dot[j][i][0]), first));
-          sum[i][0] = _mm512_fmadd_ps(both, scale, sum[i][0]);
+          sum[i] = _mm512_fmadd_ps(both, scale, sum[i]);
         }
         const float* sum16 = x[i].sum16 + 2 * (group + g);
         if (Format::kSums > 0)
-          sum[i][0] =
-              _mm512_fmadd_ps(_mm512_load_ps(f + kParts * kStrip), _mm512_set1_ps(sum16[0] + sum16[1]), sum[i][0]);
+          sum[i] = _mm512_fmadd_ps(_mm512_load_ps(f + kParts * kStrip), _mm512_set1_ps(sum16[0] + sum16[1]), sum[i]);
       }
     }
   }
 }
 
-// Some activations times one strip after the other: up to kInPlace read the blocks in place, more unpack them. The sums
-// stay in registers.
+// So few activations that a strip is not worth unpacking. The sums stay in registers.
 template <class Format, size_t kN>
 void dot_few(const DotArgs& a) {
-  constexpr size_t kBytes = kDepth / Format::kBlock * Format::kBytes;  // of kDepth weights
-  alignas(64) uint8_t records[kStripBytes<Format>];
-  Columns<Format> x;
   each_strip<kStrip>(a, [&](Rows w, size_t row, size_t step) {
-    __m512 sum[kN][1];
-#pragma GCC unroll 8
-    for (size_t i = 0; i < kN; ++i) sum[i][0] = _mm512_setzero_ps();
-    for (size_t k = 0; k < a.k; k += kDepth) {
-      const size_t groups = (a.k - k < kDepth ? a.k - k : kDepth) / kGroup;
-      for (size_t g = 0; g < groups; g += Format::kBlock / kGroup, w.at += Format::kBytes) {
-        if constexpr (kN <= kInPlace) {
-          add_block<Format, kN>(w, a.x, k / kGroup + g, sum);
-        } else {
-          Format::factors(w, records + g * kRecord<Format>);
-          Format::codes(w, records + g * kRecord<Format>);
-        }
-      }
-      if constexpr (kN > kInPlace) {
-        for (size_t i = 0; i < kN; ++i) x.take(a.x[i], i, k, groups);
-        add_groups<Format, kN, 1>(
-            records, groups, x, sum, [&](size_t g) __attribute__((always_inline)) { w.ask<kBytes>(g, kGroups); });
-      }
-    }
-#pragma GCC unroll 8
+    __m512 sum[kN];
+#pragma GCC unroll 2
+    for (size_t i = 0; i < kN; ++i) sum[i] = _mm512_setzero_ps();
+    for (size_t k = 0; k < a.k; k += Format::kBlock, w.at += Format::kBytes)
+      add_block<Format, kN>(w, a.x, k / kGroup, sum);
+#pragma GCC unroll 2
     for (size_t i = 0; i < kN; ++i) {
       alignas(64) float sums[kStrip];
-      _mm512_store_ps(sums, sum[i][0]);
+      _mm512_store_ps(sums, sum[i]);
       store_apart<kStrip>(a, i, row, step, sums);
     }
   });
@@ -279,17 +273,17 @@ void dot_few(const DotArgs& a) {
 
 // Two strips of a panel times kN activations. y: [kN][y_stride], n <= 32 numbers of each.
 template <class Format, size_t kN>
-void tile(const uint8_t* strips, size_t groups, const Columns<Format>& x, bool add, float* y, size_t y_stride,
-          size_t n) {
+void tile(const Strip<Format>* strips, size_t groups, const Columns<Format>& x, bool add, float* y, size_t y_stride,
+          size_t n, Ahead& ahead) {
   const __mmask16 mask[2] = {first(n), n > kStrip ? first(n - kStrip) : first(0)};
-  __m512 sum[kN][2];
+  __m512 sum[kN][kPair];
 #pragma GCC unroll 8
   for (size_t i = 0; i < kN; ++i) {
 #pragma GCC unroll 2
     for (size_t s = 0; s < 2; ++s)
       sum[i][s] = add ? _mm512_maskz_loadu_ps(mask[s], y + i * y_stride + kStrip * s) : _mm512_setzero_ps();
   }
-  add_groups<Format, kN, 2>(strips, groups, x, sum, [](size_t) {});
+  add_groups<Format, kN>(strips, groups, x, sum, ahead);
 #pragma GCC unroll 8
   for (size_t i = 0; i < kN; ++i) {
 #pragma GCC unroll 2
@@ -319,40 +313,42 @@ inline __attribute__((always_inline)) void fetch(const Activation* x, size_t fir
   }
 }
 
-// More than kFew activations.
+// More than kInPlace activations: 3 to kColumns at a time.
 template <class Format>
 void dot_many(const DotArgs& a) {
   constexpr size_t kBytes = kDepth / Format::kBlock * Format::kBytes;  // of kDepth weights
-  alignas(64) uint8_t panel[kPanel / kStrip * kStripBytes<Format>];
+  Strip<Format> panel[kPanel / kStrip];
   Columns<Format> x;
   for (size_t row = 0; row < a.rows; row += kPanel) {
     const size_t rows = a.rows - row < kPanel ? a.rows - row : kPanel;
     for (size_t k = 0; k < a.k; k += kDepth) {
       const size_t groups = (a.k - k < kDepth ? a.k - k : kDepth) / kGroup, at = k / Format::kBlock * Format::kBytes;
-      for (size_t r = 0; r < rows || r % (2 * kStrip) != 0; r += kStrip) {
+      for (size_t r = 0; r < rows || r % (kPair * kStrip) != 0; r += kStrip) {
         Rows w(a, row + r);
         w.at = at;
-        uint8_t* out = panel + r / kStrip * kStripBytes<Format>;
-        for (size_t g = 0; g < groups; g += Format::kBlock / kGroup, w.at += Format::kBytes) {
-          Format::factors(w, out + g * kRecord<Format>);
-          Format::codes(w, out + g * kRecord<Format>);
-        }
+        if (row == 0 && k == 0) fetch(a, r + kStrip, r + 2 * kStrip, 0, kBytes);  // nothing has asked for these
+        panel[r / kStrip].fill(w, groups);
       }
       // Tiles differ by one activation at most.
-      const size_t tiles = (a.m + kColumns - 1) / kColumns, next_rows = k + kDepth < a.k ? rows : 0;
+      const size_t tiles = (a.m + kColumns - 1) / kColumns;
+      // The same rows' next numbers, or the next rows' first ones.
+      const uint8_t* next =
+          a.weight + (k + kDepth < a.k ? row * a.row_bytes + at + kBytes : (row + kPanel) * a.row_bytes);
+      Ahead ahead{next, kPanel, a.row_bytes, kBytes, tiles * ((rows + kPair * kStrip - 1) / (kPair * kStrip)) * groups};
       for (size_t t = 0, column = 0; t < tiles; ++t) {
-        fetch(a, row + t * next_rows / tiles, row + (t + 1) * next_rows / tiles, at + kBytes, kBytes);
         const size_t columns = (a.m - column + tiles - t - 1) / (tiles - t);
         for (size_t i = 0; i < columns; ++i) x.take(a.x[column + i], i, k, groups);
-        const size_t next = column + columns, of_next = t + 1 < tiles ? (a.m - next) / (tiles - t - 1) : 0;
-        for (size_t r = 0; r < rows; r += 2 * kStrip) {
-          fetch(a.x, next + r * of_next / kPanel, next + (r + 2 * kStrip) * of_next / kPanel, k);
-          const uint8_t* strips = panel + r / kStrip * kStripBytes<Format>;
+        const size_t next_column = column + columns,
+                     of_next = t + 1 < tiles ? (a.m - next_column) / (tiles - t - 1) : 0;
+        for (size_t r = 0; r < rows; r += kPair * kStrip) {
+          fetch(a.x, next_column + r * of_next / kPanel, next_column + (r + kPair * kStrip) * of_next / kPanel, k);
+          const Strip<Format>* strips = panel + r / kStrip;
           float* y = a.y + column * a.y_stride + row + r;
           switch (columns) {
-            case 4: tile<Format, 4>(strips, groups, x, k > 0, y, a.y_stride, rows - r); break;
-            case 5: tile<Format, 5>(strips, groups, x, k > 0, y, a.y_stride, rows - r); break;
-            default: tile<Format, 6>(strips, groups, x, k > 0, y, a.y_stride, rows - r);
+            case 3: tile<Format, 3>(strips, groups, x, k > 0, y, a.y_stride, rows - r, ahead); break;
+            case 4: tile<Format, 4>(strips, groups, x, k > 0, y, a.y_stride, rows - r, ahead); break;
+            case 5: tile<Format, 5>(strips, groups, x, k > 0, y, a.y_stride, rows - r, ahead); break;
+            default: tile<Format, 6>(strips, groups, x, k > 0, y, a.y_stride, rows - r, ahead);
           }
         }
         column += columns;
@@ -366,12 +362,6 @@ void dot_strips(const DotArgs& a) {
   switch (a.m) {
     case 1: return dot_few<Format, 1>(a);
     case 2: return dot_few<Format, 2>(a);
-    case 3: return dot_few<Format, 3>(a);
-    case 4: return dot_few<Format, 4>(a);
-    case 5: return dot_few<Format, 5>(a);
-    case 6: return dot_few<Format, 6>(a);
-    case 7: return dot_few<Format, 7>(a);
-    case 8: return dot_few<Format, 8>(a);
     default: dot_many<Format>(a);
   }
 }

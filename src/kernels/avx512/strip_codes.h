@@ -10,7 +10,7 @@ namespace kette::kernels::avx512 {
 namespace {
 
 inline void store(uint8_t* p, __m512i v) { _mm512_store_si512(p, v); }
-inline void store(uint8_t* p, __m512 v) { _mm512_store_ps(reinterpret_cast<float*>(p), v); }
+inline void store(float* p, __m512 v) { _mm512_store_ps(p, v); }
 
 // 16 bytes of each row at `at`: v[j] lane r = dword j of row r.
 inline __attribute__((always_inline)) void load_fours(const Rows& rows, size_t at, __m512i (&v)[4]) {

@@ -1,4 +1,4 @@
-// From a format's records (kernels/avx512/strip.h) to panels of integers. Internal linkage only.
+// From a format's codes and factors (kernels/avx512/strip.h) to panels of integers. Internal linkage only.
 #pragma once
 
 #include "kernels/avx512/strip_codes.h"
@@ -13,36 +13,21 @@ inline __m512i in_pairs(__m512 low, __m512 high) {
 
 template <class Format>
 struct ToInt {
-  static constexpr size_t kParts = Format::kParts, kShare = kGroup / kParts, kFours = kShare / 4;
-  // Codes from 0 are made signed, and the rest of an offset is kept.
+  static constexpr size_t kParts = Format::kParts, kShare = kGroup / kParts;
+  // What codes are too large by; where that is not the format's, the rest of an offset is kept.
   static constexpr size_t kZero = Format::kSums > 0 ? 8 : Format::kOffset;
   static_assert(Format::kSums == 0 || Format::kOffset == 0);
   // So many bits less, and the sum of kShare products fits in 16.
   static constexpr int kShift = kShare * kZero == 256 ? 0 : kShare * kZero == 512 ? 1 : 4;
   static_assert(kShare * kZero == (size_t{256} << kShift));
 
-  const uint8_t* records;
+  const float* factors;
 
-  static __m512i half() { return _mm512_set1_epi32((1 << kShift) / 2); }
-  __m512 factor(size_t g, size_t i) const {
-    return _mm512_load_ps(reinterpret_cast<const float*>(records + g * kRecord<Format> + kCodes) + i * kStrip);
-  }
+  __m512 factor(size_t g, size_t i) const { return _mm512_load_ps(factors + g * kFactors<Format> + i * kStrip); }
   __m512 scale(size_t part) const { return factor(part / kParts, part % kParts); }
   __m512 offset(size_t g) const { return _mm512_fmadd_ps(factor(g, 0), _mm512_set1_ps(kZero), factor(g, kParts)); }
 
-  // A part's codes, and what its sum starts from: -128 times theirs, and a half to round by.
-  void write_codes(size_t part, IntWeights* out) const {
-    const uint8_t* codes = records + part / kParts * kRecord<Format> + part % kParts * kShare * kStrip;
-    __m512i sum = _mm512_setzero_si512();
-#pragma GCC unroll 8
-    for (size_t j = 0; j < kFours; ++j) {
-      const __m512i v = _mm512_sub_epi8(_mm512_load_si512(codes + 64 * j), _mm512_set1_epi8(static_cast<char>(kZero)));
-      sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), v);
-      _mm512_store_si512(out->code[kFours * part + j], v);
-    }
-    _mm512_store_si512(out->start[part], _mm512_sub_epi32(half(), _mm512_slli_epi32(sum, 7)));
-  }
-
+  // All but the codes.
   void write(size_t groups, IntWeights* out) const {
     out->share = kShare;
     out->shift = kShift;
@@ -54,18 +39,11 @@ struct ToInt {
       unit = _mm512_max_ps(_mm512_mul_ps(_mm512_abs_ps(v), _mm512_set1_ps(1.0f / most)), unit);
       zero = _mm512_fmadd_ps(v, _mm512_setzero_ps(), zero);
     };
-    for (size_t part = 0; part < parts; ++part) {
-      write_codes(part, out);
-      reach(scale(part), KETTE_INT_MOST_SCALE);
-    }
+    for (size_t part = 0; part < parts; ++part) reach(scale(part), KETTE_INT_MOST_SCALE);
     for (size_t g = 0; Format::kSums > 0 && g < groups; ++g) reach(offset(g), KETTE_INT_MOST_OFFSET);
     const __mmask16 tiny = _mm512_cmp_ps_mask(unit, _mm512_set1_ps(0x1p-120f), _CMP_LT_OQ);
     const __m512 inverse = _mm512_maskz_div_ps(_knot_mask16(tiny), _mm512_set1_ps(1.0f), unit);
     _mm512_store_ps(out->unit, _mm512_fmadd_ps(unit, _mm512_set1_ps(1 << kShift), zero));
-    for (size_t part = parts; part < all; ++part) {
-      memset(out->code[kFours * part], 0, kShare * kStrip);
-      _mm512_store_si512(out->start[part], half());
-    }
     const auto in_units = [&](__m512 v) { return _mm512_mul_ps(v, inverse); };
     const __m512 none = _mm512_setzero_ps();
     for (size_t part = 0; part < all; part += 2)
@@ -80,18 +58,19 @@ struct ToInt {
 template <class Format>
 void unpack_int(const UnpackArgs& a) {
   static_assert(kDepth == KETTE_INT_BLOCK);
-  alignas(64) uint8_t records[kStripBytes<Format>];
+  alignas(64) float factors[kGroups * kFactors<Format>];
   auto* panel = static_cast<IntWeights*>(a.panel);
   for (size_t row = 0; row < (a.rows + 31) / 32 * 32; row += kStrip) {
     Rows w(a, row);
     for (size_t k = 0; k < a.n; k += kDepth) {
       const size_t groups = (a.n - k < kDepth ? a.n - k : kDepth) / kGroup;
+      IntWeights& out = panel[k / kDepth * (KETTE_PANEL_WIDTH / kStrip) + row / kStrip];
       for (size_t g = 0; g < groups; g += Format::kBlock / kGroup, w.at += Format::kBytes) {
-        fetch(a, row + kStrip, row + 2 * kStrip, w.at, Format::kBytes);  // which the next strip reads
-        Format::factors(w, records + g * kRecord<Format>);
-        Format::codes(w, records + g * kRecord<Format>);
+        if (!a.is_near) fetch(a, row + kStrip, row + 2 * kStrip, w.at, Format::kBytes);  // which the next strip reads
+        Format::factors(w, factors + g * kFactors<Format>);
+        Format::codes(w, out.code[0][0] + g * kCodes);
       }
-      ToInt<Format>{records}.write(groups, panel + k / kDepth * (KETTE_PANEL_WIDTH / kStrip) + row / kStrip);
+      ToInt<Format>{factors}.write(groups, &out);
     }
   }
 }

@@ -2,6 +2,7 @@
 #include "kernels/ref/vector.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/float_types.h"
 
@@ -77,7 +78,8 @@ void to_bf16(const float* x, size_t n, uint16_t* y) {
 void to_int(const float* x, size_t n, IntNumbers* y) {
   for (size_t block = 0; block < n; block += KETTE_INT_BLOCK, ++y) {
     constexpr size_t kGroups = KETTE_INT_BLOCK / 32;
-    int8_t q[KETTE_INT_BLOCK] = {};
+    int8_t* q = y->q;
+    memset(q, 0, sizeof(y->q));
     float scale[kGroups] = {}, largest = 0;
     for (size_t g = 0; g < kGroups && block + 32 * g < n; ++g) {
       const size_t left = n - block - 32 * g;
@@ -89,9 +91,12 @@ void to_int(const float* x, size_t n, IntNumbers* y) {
       // All groups as long as the largest, infinite ones too, have the whole of it.
       y->ratio[g] = scale[g] < largest ? static_cast<int16_t>(lrintf(scale[g] / largest * 32767.0f))
                                        : static_cast<int16_t>(largest > 0 ? 32767 : 0);
-      y->sum[g] = static_cast<int16_t>((sum_of(q + 32 * g, 32) * y->ratio[g] + 16384) >> 15);
+      const int sum = sum_of(q + 32 * g, 32);
+      y->sum[g] = static_cast<int16_t>((sum * y->ratio[g] + 16384) >> 15);
+      y->start_8[g] = -8 * sum;
+      for (size_t half = 0; half < 2; ++half) y->start_32[2 * g + half] = 1 - 32 * sum_of(q + 32 * g + 16 * half, 16);
+      y->start_128[g] = 8 - 128 * sum;
     }
-    for (size_t i = 0; i < KETTE_INT_BLOCK; ++i) y->q[i] = static_cast<uint8_t>(q[i] + 128);
   }
 }
 
