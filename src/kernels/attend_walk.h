@@ -19,14 +19,15 @@ enum : size_t { kBlock = KETTE_ATTEND_BLOCK };
 //   kTile, kLanes, kFew   rows of a tile, at most 8; floats of a vector; rows up to which CachedKeys pay, 0 without any
 //   kStep                 positions that mix takes at once; where it begins is a multiple of it
 //   kReadsCache           has CachedValues, for calls of one tile
+//   kTogether             rows whose scores are taken at once, before those of any tile; 0: each tile takes its own
 //   load_keys(a, from, n, ahead, out)   the first n keys of the block at position `from` -> out [key_dim][kBlock]
 //   load_values(a, from, n, ahead, out, stride)   its first n values -> out [n][stride]
 //   Keys{p}, CachedKeys<kType>{{p, stride, n, ahead}}   where scores takes keys from: what load_keys wrote, or the
 //       cache's rows, if all kBlock of them count and key_dim is a multiple of CachedKeys::kWidth
-//   Values{p, stride}, CachedValues<kType>{p, stride, ahead}   where mix takes values from: what load_values wrote, or
-//       the cache's rows
+//   values(a, s), CachedValues<kType>{p, stride, ahead}   where mix takes values from: what load_values wrote, or the
+//       cache's rows
 //   scores<R>(q, q_stride, keys, key_dim, weight)   weight[r][t] = q[r] . key[t], added in order of dimensions, of R
-//       rows and all keys of the block
+//       rows and all keys of the block; where kTogether is not 0, scores(q, keys, key_dim, weight) of so many rows
 //   soften<R>(weight, n, scale, largest, sum, shrink)   R rows' scores, of which n[r] count, into weights; shrink[r] is
 //       what its sums so far must be multiplied by
 //   mix<R, C>(weight, values, d, from, n, shrink, out, out_stride, last)   of R rows' C vectors from column d on, of
@@ -137,7 +138,8 @@ struct Tile {
   template <int R>
   void run(size_t row) const {
     float* weight = s.weight + row * kBlock;
-    Isa::template scores<R>(a.q + row * a.q_stride, a.q_stride, keys, a.key_dim, weight);
+    if constexpr (Isa::kTogether == 0)
+      Isa::template scores<R>(a.q + row * a.q_stride, a.q_stride, keys, a.key_dim, weight);
     float shrink[R];
     size_t n[R], common = kBlock;
     for (size_t r = 0; r < R; ++r) {
@@ -167,6 +169,9 @@ struct Tile {
 // All rows, in tiles of nearly the same size, of at most kMost.
 template <class Isa, int kMost, class Keys, class Values>
 void attend_tiles(const AttendArgs& a, const Scratch& s, const Keys& keys, const Values& values, size_t from) {
+  if constexpr (Isa::kTogether > 0)
+    for (size_t row = 0; row < a.rows; row += Isa::kTogether)
+      Isa::scores(a.q + row * a.q_stride, keys, a.key_dim, s.weight + row * kBlock);
   const Tile<Isa, Keys, Values> tile{a, s, keys, values, from};
   for (size_t row = 0, left = (a.rows + kMost - 1) / kMost; left > 0; --left) {
     const size_t rows = (a.rows - row + left - 1) / left;
@@ -203,7 +208,7 @@ void attend_block(const AttendArgs& a, const Scratch& s, size_t from, size_t n, 
   }
   Isa::load_keys(a, from, n, ahead.keys, s.key);
   Isa::load_values(a, from, n, ahead.values, s.value, s.value_stride);
-  attend_tiles<Isa, Isa::kTile>(a, s, typename Isa::Keys{s.key}, typename Isa::Values{s.value, s.value_stride}, from);
+  attend_tiles<Isa, Isa::kTile>(a, s, typename Isa::Keys{s.key}, Isa::values(a, s), from);
 }
 
 template <class Isa>

@@ -6,7 +6,7 @@ namespace kette::kernels::avx512 {
 namespace {
 
 struct Avx512 {
-  enum : size_t { kTile = 8, kLanes = 16, kFew = 4, kStep = 1 };
+  enum : size_t { kTile = 8, kLanes = 16, kFew = 4, kStep = 1, kTogether = 0 };
   static constexpr bool kReadsCache = true;
 
   static void load_keys(const AttendArgs& a, size_t from, size_t n, ptrdiff_t ahead, float* out) {
@@ -26,6 +26,7 @@ struct Avx512 {
       for (int c = 0; c < C; ++c) v[c] = _mm512_loadu_ps(value + t * stride + d + static_cast<size_t>(16 * c));
     }
   };
+  static Values values(const AttendArgs&, const Scratch& s) { return {s.value, s.value_stride}; }
   template <KvType kType>
   struct CachedValues {
     const std::byte* value;

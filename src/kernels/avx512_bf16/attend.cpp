@@ -79,9 +79,48 @@ void value_pairs(const std::byte* value, size_t stride, size_t value_dim, size_t
   }
 }
 
-struct Pairs {
+// What both ways below have in common.
+struct Rounded {
   enum : size_t { kTile = 8, kLanes = 16, kFew = 0, kStep = 2 };
   static constexpr bool kReadsCache = false;
+
+  // Weights, in pairs of positions, take the place of the first half of the scores.
+  template <int R>
+  static void soften(float* weight, const size_t* n, float scale, float* largest, float* sum, float* shrink) {
+    avx512::soften<R, 5>(weight, n, scale, largest, sum, shrink, [=](int r, __m512 low, __m512 high) {
+      _mm512_store_si512(weight + r * kBlock, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+    });
+  }
+
+  template <int R, int C, class Values>
+  static void mix(const float* weight, const Values& values, size_t d, size_t from, size_t n, const float* shrink,
+                  float* out, size_t out_stride, size_t last) {
+    __m512 sum[R][C];
+    take_sums<R, C>(out, out_stride, d, last, shrink, sum);
+    const auto add = [&](size_t pair, __m512i seen) __attribute__((always_inline)) {
+      __m512i v[C];
+      values.template load<C>(pair, d, v);
+#pragma GCC unroll 4
+      for (int c = 0; c < C; ++c) v[c] = _mm512_and_si512(v[c], seen);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        const __m512i w = in_each_lane(weight + static_cast<size_t>(r) * kBlock + pair);
+#pragma GCC unroll 4
+        for (int c = 0; c < C; ++c) sum[r][c] = add_products(sum[r][c], v[c], w);
+      }
+    };
+    for (size_t pair = from / 2; pair < n / 2; ++pair) add(pair, _mm512_set1_epi32(-1));
+    // The last one's neighbour is not seen: not even as 0 * infinity.
+    if (n % 2 != 0) add(n / 2, _mm512_set1_epi32(0xffff));
+    put_sums<R, C>(sum, d, last, out, out_stride);
+  }
+
+  static void multiply(float* out, size_t n, float factor) { avx512::multiply(out, n, factor); }
+};
+
+// Of any rows: keys transposed, values interleaved.
+struct Pairs : Rounded {
+  enum : size_t { kTogether = 0 };
 
   static void load_keys(const AttendArgs& a, size_t from, size_t n, ptrdiff_t ahead, float* out) {
     const KeyRows keys{key_rows(a, from), a.key_stride, n, ahead};
@@ -99,7 +138,13 @@ struct Pairs {
   struct Values {
     const float* pairs;
     size_t stride;
+    template <int C>
+    void load(size_t pair, size_t d, __m512i v[C]) const {
+#pragma GCC unroll 4
+      for (int c = 0; c < C; ++c) v[c] = _mm512_loadu_si512(pairs + pair * stride + d + static_cast<size_t>(16 * c));
+    }
   };
+  static Values values(const AttendArgs&, const Scratch& s) { return {s.value, s.value_stride}; }
 
   // q: pairs of dimensions.
   template <int R>
@@ -119,50 +164,108 @@ struct Pairs {
     }
     put_scores<R>(sum, weight);
   }
+};
 
-  // Weights, in pairs of positions, take the place of the first half of the scores.
-  template <int R>
-  static void soften(float* weight, const size_t* n, float scale, float* largest, float* sum, float* shrink) {
-    avx512::soften<R, 5>(weight, n, scale, largest, sum, shrink, [=](int r, __m512 low, __m512 high) {
-      _mm512_store_si512(weight + r * kBlock, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+// Sixteen rows at a time, a row in each lane: then keys stay as they lie, and values are interleaved as they are read.
+// Cached rows become lines of 32 numbers, those of a block's positions one behind the other.
+struct Lanes : Rounded {
+  enum : size_t { kTogether = 16, kLine = 32, kDwords = kBlock * kLine / 2 };  // of a block's lines side by side
+
+  template <KvType kType>
+  static void load(const std::byte* row, size_t stride, size_t dim, size_t n, ptrdiff_t ahead, float* out) {
+    for (size_t t = 0; t < n; ++t, row += stride, out += kLine / 2) {
+      for (size_t d = 0; d < dim; d += kLine) {
+        const size_t left = dim - d;
+        __m512 v[2] = {};
+        if (left > 16)
+          load_sixteens<kType, 2>(row, d, left < 32 ? left - 16 : 16, ahead, v);
+        else
+          load_sixteens<kType, 1>(row, d, left, ahead, v);
+        _mm512_store_si512(out + d / kLine * kDwords, (__m512i)_mm512_cvtne2ps_pbh(v[1], v[0]));
+      }
+    }
+  }
+  // Whether values are the first numbers of the keys.
+  static bool are_keys(const AttendArgs& a) {
+    return a.value_at == a.key_at && a.value_stride == a.key_stride && a.value_dim <= a.key_dim;
+  }
+  static void load_keys(const AttendArgs& a, size_t from, size_t n, ptrdiff_t ahead, float* out) {
+    by_type(a.kv_type, [&]<KvType kType>(OfType<kType>) {
+      load<kType>(key_rows(a, from), a.key_stride, a.key_dim, n, ahead, out);
+    });
+  }
+  static void load_values(const AttendArgs& a, size_t from, size_t n, ptrdiff_t ahead, float* out, size_t) {
+    if (are_keys(a)) return;
+    by_type(a.kv_type, [&]<KvType kType>(OfType<kType>) {
+      load<kType>(value_rows(a, from), a.value_stride, a.value_dim, n, ahead, out);
     });
   }
 
-  template <int R, int C>
-  static void mix(const float* weight, const Values& values, size_t d, size_t from, size_t n, const float* shrink,
-                  float* out, size_t out_stride, size_t last) {
-    __m512 sum[R][C];
-    take_sums<R, C>(out, out_stride, d, last, shrink, sum);
-    const auto add = [&](size_t pair, __m512i seen) __attribute__((always_inline)) {
-      __m512i v[C];
-#pragma GCC unroll 4
-      for (int c = 0; c < C; ++c) {
-        const float* p = values.pairs + pair * values.stride + d + static_cast<size_t>(16 * c);
-        v[c] = _mm512_and_si512(_mm512_loadu_si512(p), seen);
+  struct Keys {
+    const float* lines;
+  };
+  struct Values {
+    const float* lines;
+    template <int C>
+    void load(size_t pair, size_t d, __m512i v[C]) const {
+      const __m512i low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6,
+                                           37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+      const __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
+#pragma GCC unroll 2
+      for (size_t c = 0; c < C; c += 2) {
+        const float* p = lines + (d / kLine + c / 2) * kDwords + pair * kLine;
+        const __m512i first = _mm512_load_si512(p), second = _mm512_load_si512(p + kLine / 2);
+        v[c] = _mm512_permutex2var_epi16(first, low, second);
+        if (c + 1 < C) v[c + 1] = _mm512_permutex2var_epi16(first, high, second);
       }
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) {
-        const __m512i w = in_each_lane(weight + static_cast<size_t>(r) * kBlock + pair);
-#pragma GCC unroll 4
-        for (int c = 0; c < C; ++c) sum[r][c] = add_products(sum[r][c], v[c], w);
-      }
-    };
-    for (size_t pair = from / 2; pair < n / 2; ++pair) add(pair, _mm512_set1_epi32(-1));
-    // The last one's neighbour is not seen: not even as 0 * infinity.
-    if (n % 2 != 0) add(n / 2, _mm512_set1_epi32(0xffff));
-    put_sums<R, C>(sum, d, last, out, out_stride);
-  }
+    }
+  };
+  static Values values(const AttendArgs& a, const Scratch& s) { return {are_keys(a) ? s.key : s.value}; }
 
-  static void multiply(float* out, size_t n, float factor) { avx512::multiply(out, n, factor); }
+  // q: [key_dim / 2][16 rows] pairs.
+  static void scores(const float* q, const Keys& keys, size_t key_dim, float* weight) {
+    for (size_t half = 0; half < kBlock; half += 16) {
+      __m512 sum[16];
+#pragma GCC unroll 16
+      for (size_t t = 0; t < 16; ++t) sum[t] = _mm512_setzero_ps();
+      for (size_t pair = 0; pair < key_dim / 2; ++pair) {
+        const float* key = keys.lines + pair / 16 * kDwords + half * 16 + pair % 16;
+        const __m512i x = _mm512_load_si512(q + 16 * pair);
+#pragma GCC unroll 16
+        for (size_t t = 0; t < 16; ++t) sum[t] = add_products(sum[t], in_each_lane(key + 16 * t), x);
+      }
+      __m512i score[16];
+#pragma GCC unroll 16
+      for (size_t t = 0; t < 16; ++t) score[t] = _mm512_castps_si512(sum[t]);
+      transpose(score);
+#pragma GCC unroll 16
+      for (size_t r = 0; r < 16; ++r) _mm512_store_si512(weight + r * kBlock + half, score[r]);
+    }
+  }
 };
 
-// n numbers, an even one, rounded.
+// Numbers d to d + 31 of n, an even one, in pairs.
+inline __m512i round_pairs(const float* x, size_t d, size_t n) {
+  const size_t left = n - d;
+  const __m512 low = _mm512_maskz_loadu_ps(first(left), x + d);
+  const __m512 high = _mm512_maskz_loadu_ps(first(left > 16 ? left - 16 : 0), x + d + 16);
+  return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+}
+
 void round_row(const float* x, size_t n, float* y) {
+  for (size_t d = 0; d < n; d += 32) _mm512_mask_storeu_epi32(y + d / 2, first((n - d) / 2), round_pairs(x, d, n));
+}
+
+// Sixteen rows -> y [n / 2][16]
+void round_lanes(const float* x, size_t stride, size_t n, float* y) {
   for (size_t d = 0; d < n; d += 32) {
-    const size_t left = n - d;
-    const __m512 low = _mm512_maskz_loadu_ps(first(left), x + d);
-    const __m512 high = _mm512_maskz_loadu_ps(first(left > 16 ? left - 16 : 0), x + d + 16);
-    _mm512_mask_storeu_epi32(y + d / 2, first(left / 2), (__m512i)_mm512_cvtne2ps_pbh(high, low));
+    __m512i v[16];
+#pragma GCC unroll 16
+    for (size_t r = 0; r < 16; ++r) v[r] = round_pairs(x + r * stride, d, n);
+    transpose(v);
+#pragma GCC unroll 16
+    for (size_t j = 0; j < 16; ++j)
+      if (d + 2 * j < n) _mm512_store_si512(y + (d / 2 + j) * 16, v[j]);
   }
 }
 
@@ -174,6 +277,12 @@ void attend_bf16(const AttendArgs& a) {
   float* q = a.scratch + KETTE_ATTEND_ROWS(a.key_dim, a.value_dim, a.rows);
   rounded.q = q;
   rounded.q_stride = a.key_dim / 2;
+  // Shorter rows than a line have not the room.
+  if (a.rows % Lanes::kTogether == 0 && a.key_dim >= Lanes::kLine && a.value_dim >= Lanes::kLine) {
+    for (size_t r = 0; r < a.rows; r += 16)
+      round_lanes(a.q + r * a.q_stride, a.q_stride, a.key_dim, q + r * rounded.q_stride);
+    return attend_by<Lanes>(rounded);
+  }
   for (size_t r = 0; r < a.rows; ++r) round_row(a.q + r * a.q_stride, a.key_dim, q + r * rounded.q_stride);
   attend_by<Pairs>(rounded);
 }
