@@ -1,8 +1,8 @@
-// How attention walks over the cache, the same in every instruction set. Keys are transposed once per block of 32
-// positions for all rows, values are widened once; where one tile has all rows, values are widened as they are used,
-// and for very few rows keys are transposed so too, which adds the same numbers in the same order. Tiles of a few rows
-// then go through scores, online softmax and the weighted sum of values. Internal linkage only: each file that includes
-// this is compiled for instructions of its own.
+// How attention walks over the cache, the same in every instruction set. Once per block of 32 positions, for all rows,
+// keys are transposed and values widened, or brought into another form that an instruction set likes better; where one
+// tile has all rows, values are widened as they are used, and for very few rows keys are transposed so too, which adds
+// the same numbers in the same order. Tiles of a few rows then go through scores, online softmax and the weighted sum of
+// values. Internal linkage only: each file that includes this is compiled for instructions of its own.
 #pragma once
 
 #include <immintrin.h>
@@ -20,8 +20,9 @@ enum : size_t { kBlock = KETTE_ATTEND_BLOCK };
 //   kStep                 positions that mix takes at once; where it begins is a multiple of it
 //   kReadsCache           has CachedValues, for calls of one tile
 //   kTogether             rows whose scores are taken at once, before those of any tile; 0: each tile takes its own
-//   load_keys(a, from, n, ahead, out)   the first n keys of the block at position `from` -> out [key_dim][kBlock]
-//   load_values(a, from, n, ahead, out, stride)   its first n values -> out [n][stride]
+//   load_keys(a, from, n, ahead, out)   the first n keys of the block at position `from` -> out, in floats as many as
+//       [key_dim][kBlock]
+//   load_values(a, from, n, ahead, out, stride)   its first n values -> out, in floats as many as [n][stride]
 //   Keys{p}, CachedKeys<kType>{{p, stride, n, ahead}}   where scores takes keys from: what load_keys wrote, or the
 //       cache's rows, if all kBlock of them count and key_dim is a multiple of CachedKeys::kWidth
 //   values(a, s), CachedValues<kType>{p, stride, ahead}   where mix takes values from: what load_values wrote, or the
@@ -83,8 +84,8 @@ inline __attribute__((always_inline)) void ask_for(const std::byte* p) {
 
 // Where a block's parts lie in AttendArgs::scratch.
 struct Scratch {
-  float* key;    // [key_dim][kBlock]
-  float* value;  // [kBlock][value_stride]
+  float* key;    // [key_dim][kBlock], or what load_keys makes of it
+  float* value;  // [kBlock][value_stride], or what load_values does
   size_t value_stride;
   float* weight;   // [rows][kBlock]
   float* largest;  // [rows]

@@ -83,7 +83,7 @@ struct Sizes {
 
 // Of one row through a layer: floats, and inputs of matmuls, which are rounded to int8 with scales or to bfloat16.
 uint64_t row_bytes(const Sizes& s) {
-  constexpr uint64_t kFloat = 4, kInput = 4;  // 1 + 4/32 + 4/16, 292/256, or 2, or two of them
+  constexpr uint64_t kFloat = 4, kInput = 4;  // 1 + 4/32 + 4/16, 420/256, or 2, or two of them
   const uint64_t queries = product({s.heads, s.latent > 0 ? sum({s.nope, s.rope}) : s.head_dim});
   const uint64_t found = product({s.heads, s.latent > 0 ? s.value : s.head_dim});
   const uint64_t keys = s.latent > 0 ? sum({s.latent, s.rope, s.query_latent}) : product({2, s.kv_heads, s.head_dim});

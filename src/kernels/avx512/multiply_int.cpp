@@ -50,7 +50,7 @@ struct Multiply {
   // c = (add: c +) pairs of groups of kN activations times two strips, n <= 32 numbers of each. What is ahead is asked for.
   template <size_t kN>
   static void tile(const IntNumbers* const* x, const IntWeights* strips, size_t pairs, bool add, float* c,
-                   size_t c_stride, size_t n, Ahead& ahead) {
+                   size_t c_stride, size_t n, RowsAhead& ahead) {
     Sums<kN> sum;
 #pragma GCC unroll 4
     for (size_t i = 0; i < kN; ++i) sum[i][0] = sum[i][1] = _mm512_setzero_si512();
@@ -96,7 +96,7 @@ struct Multiply {
   }
 
   static void run(const IntPanelArgs& a) {
-    Ahead ahead{};
+    RowsAhead ahead{};
     if (a.next != nullptr) {
       const UnpackArgs& next = *a.next;
       ahead = {next.weight, next.rows, next.row_bytes, next.n / next.block_size * next.block_bytes,

@@ -20,8 +20,7 @@ constexpr size_t kGroup = 32;   // weights of a row
 constexpr size_t kDepth = 256;  // weights of a row that are unpacked at once
 constexpr size_t kGroups = kDepth / kGroup;
 constexpr size_t kPanel = 64;   // weight rows unpacked at once for many activations, into the first level of cache
-constexpr size_t kInPlace = 2;  // up to this many activations read the blocks in place
-constexpr size_t kColumns = 6;  // more activations are multiplied so many at a time,
+constexpr size_t kColumns = 6;  // three activations and more are multiplied so many at a time,
 constexpr size_t kPair = 2;     // by so many strips
 constexpr size_t kCodes = kGroup * kStrip;  // bytes of a group's codes
 
@@ -130,7 +129,7 @@ inline __attribute__((always_inline)) void products(const Strip<Format>* strips,
 template <class Format, size_t kN>
 inline __attribute__((always_inline)) void add_groups(const Strip<Format>* strips, size_t groups,
                                                       const Columns<Format>& x, __m512 (&sum)[kN][kPair],
-                                                      Ahead& ahead) {
+                                                      RowsAhead& ahead) {
   for (size_t g = 0; g < groups; ++g) {
     ahead.ask();
     const auto factors = [&](size_t s, size_t i) {
@@ -274,7 +273,7 @@ void dot_few(const DotArgs& a) {
 // Two strips of a panel times kN activations. y: [kN][y_stride], n <= 32 numbers of each.
 template <class Format, size_t kN>
 void tile(const Strip<Format>* strips, size_t groups, const Columns<Format>& x, bool add, float* y, size_t y_stride,
-          size_t n, Ahead& ahead) {
+          size_t n, RowsAhead& ahead) {
   const __mmask16 mask[2] = {first(n), n > kStrip ? first(n - kStrip) : first(0)};
   __m512 sum[kN][kPair];
 #pragma GCC unroll 8
@@ -294,11 +293,7 @@ void tile(const Strip<Format>* strips, size_t groups, const Columns<Format>& x, 
 // So many bytes of weight rows [first, last) are on their way into the second level of cache. Past the last it is harmless.
 template <class Args>
 inline __attribute__((always_inline)) void fetch(const Args& a, size_t first, size_t last, size_t from, size_t bytes) {
-  for (size_t r = first; r < last; ++r) {
-    const char* p = reinterpret_cast<const char*>(a.weight + r * a.row_bytes + from);
-    __asm__ volatile("" : "+r"(p));  // as in `ask`
-    for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(p + i, _MM_HINT_T1);
-  }
+  for (size_t r = first; r < last; ++r) ask_for(a.weight + r * a.row_bytes + from, bytes);
 }
 
 // Columns [k, k + kDepth) of activations [first, last) are on their way into the first level of cache: where rows are long
@@ -313,7 +308,7 @@ inline __attribute__((always_inline)) void fetch(const Activation* x, size_t fir
   }
 }
 
-// More than kInPlace activations: 3 to kColumns at a time.
+// Three activations or more: 3 to kColumns at a time.
 template <class Format>
 void dot_many(const DotArgs& a) {
   constexpr size_t kBytes = kDepth / Format::kBlock * Format::kBytes;  // of kDepth weights
@@ -332,9 +327,10 @@ void dot_many(const DotArgs& a) {
       // Tiles differ by one activation at most.
       const size_t tiles = (a.m + kColumns - 1) / kColumns;
       // The same rows' next numbers, or the next rows' first ones.
-      const uint8_t* next =
-          a.weight + (k + kDepth < a.k ? row * a.row_bytes + at + kBytes : (row + kPanel) * a.row_bytes);
-      Ahead ahead{next, kPanel, a.row_bytes, kBytes, tiles * ((rows + kPair * kStrip - 1) / (kPair * kStrip)) * groups};
+      const bool more = k + kDepth < a.k;
+      const size_t next = more ? row : row + rows, left = a.rows - next;
+      RowsAhead ahead{a.weight + next * a.row_bytes + (more ? at + kBytes : 0), left < kPanel ? left : kPanel,
+                      a.row_bytes, kBytes, tiles * ((rows + kPair * kStrip - 1) / (kPair * kStrip)) * groups};
       for (size_t t = 0, column = 0; t < tiles; ++t) {
         const size_t columns = (a.m - column + tiles - t - 1) / (tiles - t);
         for (size_t i = 0; i < columns; ++i) x.take(a.x[column + i], i, k, groups);

@@ -68,7 +68,7 @@ void unpack_int(const UnpackArgs& a) {
       for (size_t g = 0; g < groups; g += Format::kBlock / kGroup, w.at += Format::kBytes) {
         if (!a.is_near) fetch(a, row + kStrip, row + 2 * kStrip, w.at, Format::kBytes);  // which the next strip reads
         Format::factors(w, factors + g * kFactors<Format>);
-        Format::codes(w, out.code[0][0] + g * kCodes);
+        Format::codes(w, reinterpret_cast<uint8_t*>(out.code) + g * kCodes);
       }
       ToInt<Format>{factors}.write(groups, &out);
     }

@@ -277,8 +277,8 @@ void attend_bf16(const AttendArgs& a) {
   float* q = a.scratch + KETTE_ATTEND_ROWS(a.key_dim, a.value_dim, a.rows);
   rounded.q = q;
   rounded.q_stride = a.key_dim / 2;
-  // Shorter rows than a line have not the room.
-  if (a.rows % Lanes::kTogether == 0 && a.key_dim >= Lanes::kLine && a.value_dim >= Lanes::kLine) {
+  // A line of 32 numbers is half of what there is room for where keys have as many.
+  if (a.rows % Lanes::kTogether == 0 && a.key_dim >= Lanes::kLine) {
     for (size_t r = 0; r < a.rows; r += 16)
       round_lanes(a.q + r * a.q_stride, a.q_stride, a.key_dim, q + r * rounded.q_stride);
     return attend_by<Lanes>(rounded);
