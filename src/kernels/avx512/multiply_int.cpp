@@ -14,20 +14,18 @@ constexpr size_t kPair = 64;  // numbers of two groups
 template <size_t kN>
 using Sums = __m512i[kN][2];  // of kN activations times two strips
 
-// What sums start from, where codes lose kShift bits.
-template <int kShift>
-inline const int32_t* starts(const IntNumbers& x) {
-  return kShift == 0 ? x.start_8 : kShift == 1 ? x.start_32 : x.start_128;
-}
-
-// dot = the sums of numbers [at, at + kNumbers) of a block.
+// dot = the sums of numbers [at, at + kNumbers) of a block, whose codes lose kShift bits.
 template <size_t kNumbers, int kShift, size_t kN>
 inline __attribute__((always_inline)) void multiply(const IntNumbers* const* x, const IntWeights* strips, size_t at,
                                                     Sums<kN>& dot) {
 #pragma GCC unroll 4
-  for (size_t i = 0; i < kN; ++i) dot[i][0] = dot[i][1] = _mm512_set1_epi32(starts<kShift>(*x[i])[at / kNumbers]);
+  for (size_t i = 0; i < kN; ++i) {
+    const int32_t* start = kShift == 0 ? x[i]->start_8 : kShift == 1 ? x[i]->start_32 : x[i]->start_128;
+    dot[i][0] = dot[i][1] = _mm512_set1_epi32(start[at / kNumbers]);
+  }
 #pragma GCC unroll 8
-  for (size_t j = at / 4; j < (at + kNumbers) / 4; ++j) {
+  for (size_t four = 0; four < kNumbers / 4; ++four) {
+    const size_t j = at / 4 + four;
     const __m512i a = _mm512_load_si512(strips[0].code[j]), b = _mm512_load_si512(strips[1].code[j]);
 #pragma GCC unroll 4
     for (size_t i = 0; i < kN; ++i) {
