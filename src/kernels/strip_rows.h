@@ -13,13 +13,14 @@ namespace {
 
 constexpr size_t kAhead = 1024;  // so many bytes of a row before they are read, they are asked for
 
-// Bytes of a row on their way into the second level of cache. Always inlined: GCC leaves out the call of a function that does
-// nothing else.
-inline __attribute__((always_inline)) void ask_for(const uint8_t* row, size_t bytes) {
-  const char* p = reinterpret_cast<const char*>(row);
+// Bytes on their way into the second level of cache, or another one. Always inlined: GCC leaves out the call of a function
+// that does nothing else.
+template <_mm_hint kLevel = _MM_HINT_T1>
+inline __attribute__((always_inline)) void ask_for(const void* first, size_t bytes) {
+  const char* p = static_cast<const char*>(first);
   __asm__ volatile("" : "+r"(p));
 #pragma GCC unroll 8
-  for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(p + i, _MM_HINT_T1);
+  for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(p + i, kLevel);
 }
 
 template <size_t kStrip>

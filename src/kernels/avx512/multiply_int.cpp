@@ -111,7 +111,8 @@ struct Multiply {
         for (size_t i = 0; i < rows; ++i) of[i] = x + (row + i) * a.a_stride;
         for (size_t s = 0; s * kStrip < a.width; s += 2) {
           // The next ones come from the second level, and no hardware follows from row to row.
-          for (size_t i = row + kRows + s; i < row + kRows + s + 2 && i < a.m; ++i) fetch(x + i * a.a_stride);
+          for (size_t i = row + kRows + s; i < row + kRows + s + 2 && i < a.m; ++i)
+            ask_for<_MM_HINT_T0>(x + i * a.a_stride, sizeof(IntNumbers));
           float* c = a.c + row * a.c_stride + s * kStrip;
           const size_t n = a.width - s * kStrip;
           switch (rows) {
@@ -123,13 +124,6 @@ struct Multiply {
         }
       }
     }
-  }
-
-  static inline __attribute__((always_inline)) void fetch(const IntNumbers* x) {
-    const char* p = reinterpret_cast<const char*>(x);
-    __asm__ volatile("" : "+r"(p));  // or GCC takes this for a function without effect, and drops its calls
-#pragma GCC unroll 8
-    for (size_t i = 0; i < sizeof(IntNumbers); i += 64) _mm_prefetch(p + i, _MM_HINT_T0);
   }
 };
 

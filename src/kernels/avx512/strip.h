@@ -300,9 +300,7 @@ inline __attribute__((always_inline)) void fetch(const Args& a, size_t first, si
 // no hardware follows from one to the next.
 inline __attribute__((always_inline)) void fetch(const Activation* x, size_t first, size_t last, size_t k) {
   for (size_t i = first; i < last; ++i) {
-    const int8_t* q = x[i].q + k;
-    __asm__ volatile("" : "+r"(q));  // as in `ask`
-    for (size_t j = 0; j < kDepth; j += 64) _mm_prefetch(reinterpret_cast<const char*>(q + j), _MM_HINT_T0);
+    ask_for<_MM_HINT_T0>(x[i].q + k, kDepth);
     _mm_prefetch(reinterpret_cast<const char*>(x[i].scale + k / kGroup), _MM_HINT_T0);
     _mm_prefetch(reinterpret_cast<const char*>(x[i].sum16 + k / 16), _MM_HINT_T0);
   }
