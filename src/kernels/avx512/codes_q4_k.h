@@ -48,11 +48,11 @@ struct Q4K {
     }
   }
   // Two groups lie in the low and the high nibbles of 32 bytes.
-  static constexpr size_t kAtOnce = 2;
+  static constexpr size_t kAtOnce = 2, kShift = 4;
   static void quarters(const Rows& rows, size_t r, size_t half, size_t g, __m512i (&codes)[2]) {
     const __m512i v = four_rows(rows, r, 16 + 16 * g + 16 * half);
     codes[0] = low_nibbles(v);
-    codes[1] = high_nibbles(v);
+    codes[1] = _mm512_andnot_si512(_mm512_set1_epi8(15), v);
   }
 };
 

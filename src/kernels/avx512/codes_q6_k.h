@@ -27,7 +27,7 @@ struct Q6K {
     }
   }
   // Four groups, 128 weights.
-  static constexpr size_t kAtOnce = 4;
+  static constexpr size_t kAtOnce = 4, kShift = 0;
   static void quarters(const Rows& rows, size_t r, size_t half, size_t g, __m512i (&codes)[4]) {
     const size_t low = 16 * g + 16 * half, upper = 128 + 8 * g + 16 * half;
     join_parts(four_rows(rows, r, low), four_rows(rows, r, low + 32), four_rows(rows, r, upper), codes);

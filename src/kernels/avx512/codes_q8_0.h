@@ -17,7 +17,7 @@ struct Q8_0 {
 #pragma GCC unroll 8
     for (size_t j = 0; j < 8; ++j) store(out + 64 * j, code(v[j]));
   }
-  static constexpr size_t kAtOnce = 1;
+  static constexpr size_t kAtOnce = 1, kShift = 0;
   static void quarters(const Rows& rows, size_t r, size_t half, size_t, __m512i (&codes)[1]) {
     codes[0] = code(four_rows(rows, r, 2 + 16 * half));
   }

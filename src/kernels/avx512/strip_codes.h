@@ -67,7 +67,7 @@ inline __attribute__((always_inline)) void store_nibbles(const __m512i (&v)[4], 
 // The codes of q4_0 and q4_1: 16 bytes of nibbles at kAt of a block. A group's first half lies in the low ones.
 template <size_t kAt>
 struct Nibbles {
-  static constexpr size_t kAtOnce = 1;
+  static constexpr size_t kAtOnce = 1, kShift = 0;
   static void codes(const Rows& rows, uint8_t* out) {
     __m512i v[4];
     load_fours(rows, kAt, v);
