@@ -184,6 +184,7 @@ inline __m512i in_each_quarter(const int8_t* p) {
 template <class Format, size_t kN>
 inline __attribute__((always_inline)) void add_block(const Rows& w, const Activation* x, size_t group,
                                                      __m512 (&sum)[kN]) {
+  static_assert(Format::kShift == 0 || Format::kOffset == 0, "sums start from what is not shifted");
   constexpr size_t kAt = Format::kAtOnce, kParts = Format::kParts, kSteps = Format::kBlock / kGroup / kAt * 8;
   alignas(64) float factors[Format::kBlock / kGroup * kFactors<Format>];
   Format::factors(w, factors);
@@ -231,7 +232,8 @@ inline __attribute__((always_inline)) void add_block(const Rows& w, const Activa
         for (size_t i = 0; i < kN; ++i)
           if (ends) {
             const __m512i sums = add_up_quarters(part[j][i]);
-            dot[j][i][kParts == 1 ? 0 : half] = j % 2 == 0 ? sums : _mm512_srai_epi32(sums, Format::kShift);
+            const bool is_shifted = Format::kShift > 0 && j % 2 == 1;
+            dot[j][i][kParts == 1 ? 0 : half] = is_shifted ? _mm512_srai_epi32(sums, Format::kShift) : sums;
           }
       }
     }
