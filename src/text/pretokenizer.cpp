@@ -1,6 +1,7 @@
 #include "text/pretokenizer.h"
 
 #include <algorithm>
+#include <array>
 
 #include "text/unicode.h"
 
@@ -162,24 +163,80 @@ Piece find_numbers(std::string_view s, size_t at, size_t most) {
   return {at, end};
 }
 
-// [一-龥぀-ゟ゠-ヿ]+
-Piece find_han_kana(std::string_view s, size_t at) {
-  const auto length_here = [&](size_t i) -> size_t {
-    const auto lead = static_cast<unsigned char>(s[i]);
-    if (lead < 0xE3 || lead > 0xE9) return 0;
-    const CodePoint c = decode_utf8(s, i);
-    const bool inside = (c.value >= 0x4E00 && c.value <= 0x9FA5) || (c.value >= 0x3040 && c.value <= 0x30FF);
-    return inside ? c.bytes : 0;
-  };
-  // A continuation byte is never a lead byte, so the search may go byte by byte.
-  while (at < s.size() && length_here(at) == 0) ++at;
-  size_t end = at;
-  while (end < s.size()) {
-    const size_t length = length_here(end);
-    if (length == 0) break;
-    end += length;
+// [\r\n]
+Piece find_line_break(std::string_view s, size_t at) {
+  at = std::min(s.find_first_of("\r\n", at), s.size());
+  return {at, std::min(at + 1, s.size())};
+}
+
+// \s+$, where $ is also before a line feed (Oniguruma, which Hugging Face's tokenizers use): of the first run of white
+// space that reaches such a place, all up to the last one.
+Piece find_trailing_spaces(std::string_view s, size_t at) {
+  while (at < s.size()) {
+    at = skip_without(s, at, kWhiteSpace);
+    const size_t end = skip(s, at, kWhiteSpace);
+    if (end == s.size()) return {at, end};
+    const size_t feed = s.substr(at, end - at).rfind('\n');
+    if (feed != 0 && feed != std::string_view::npos) return {at, at + feed};
+    at = end;
   }
-  return {at, end};
+  return {s.size(), s.size()};
+}
+
+// [...]+ or \s?[...]+, the class written as single characters and ranges.
+struct RunPattern {
+  struct Range {
+    int32_t first;
+    int32_t last;
+  };
+  std::array<Range, 96> ranges{};
+  size_t count = 0;
+  bool after_space = false;
+
+  explicit constexpr RunPattern(std::string_view pattern) : after_space(pattern.front() == '\\') {
+    size_t at = pattern.find('[') + 1;
+    const auto next = [&] {
+      const CodePoint c = decode_utf8(pattern, at);
+      at += c.bytes;
+      return c.value;
+    };
+    while (pattern[at] != ']') {
+      Range& range = ranges[count++];
+      range = {next(), 0};
+      if (pattern[at] == '-')
+        ++at, range.last = next();
+      else
+        range.last = range.first;
+    }
+    std::sort(ranges.begin(), ranges.begin() + count, [](Range a, Range b) { return a.first < b.first; });
+  }
+
+  bool holds(int32_t c) const {
+    const auto after = std::upper_bound(ranges.begin(), ranges.begin() + count, c,
+                                        [](int32_t value, Range range) { return value < range.first; });
+    return after != ranges.begin() && c <= (after - 1)->last;
+  }
+};
+
+constexpr RunPattern kHanKana(kHanKanaPattern);
+constexpr RunPattern kDeepSeekV2Word(kDeepSeekV2WordPattern);
+constexpr RunPattern kDeepSeekV2Punctuation(kDeepSeekV2PunctuationPattern);
+constexpr RunPattern kDeepSeekV2Han(kDeepSeekV2HanPattern);
+
+Piece find_run(const RunPattern& pattern, std::string_view s, size_t at) {
+  size_t begin = at;  // of the character at `at`, or of the space before it
+  for (; at < s.size(); begin = at) {
+    Char c = char_at(s, at);
+    if (pattern.after_space && (c.classes & kWhiteSpace) && pattern.holds(char_at(s, at + c.bytes).value)) {
+      at += c.bytes;
+      c = char_at(s, at);
+    }
+    at += c.bytes;
+    if (!pattern.holds(c.value)) continue;
+    while (pattern.holds((c = char_at(s, at)).value)) at += c.bytes;
+    return {begin, at};
+  }
+  return {s.size(), s.size()};
 }
 
 Piece find_deepseek_v3(std::string_view s, size_t at) {
@@ -200,8 +257,13 @@ Piece find_match(SplitStage stage, std::string_view text, size_t from) {
     case SplitStage::kDigit: return find_numbers(text, from, 1);
     case SplitStage::kDigitRun: return find_numbers(text, from, text.size());
     case SplitStage::kThreeDigits: return find_numbers(text, from, 3);
-    case SplitStage::kHanKana: return find_han_kana(text, from);
+    case SplitStage::kHanKana: return find_run(kHanKana, text, from);
     case SplitStage::kDeepSeekV3: return find_deepseek_v3(text, from);
+    case SplitStage::kLineBreak: return find_line_break(text, from);
+    case SplitStage::kTrailingSpaces: return find_trailing_spaces(text, from);
+    case SplitStage::kDeepSeekV2Word: return find_run(kDeepSeekV2Word, text, from);
+    case SplitStage::kDeepSeekV2Punctuation: return find_run(kDeepSeekV2Punctuation, text, from);
+    case SplitStage::kDeepSeekV2Han: return find_run(kDeepSeekV2Han, text, from);
   }
   return {text.size(), text.size()};
 }

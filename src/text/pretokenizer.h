@@ -11,8 +11,34 @@
 
 namespace kette {
 
-// The pattern each stage equals is beside its scanner in pretokenizer.cpp.
-enum class SplitStage : uint8_t { kGpt2, kQwen2, kLlama3, kDigit, kDigitRun, kThreeDigits, kHanKana, kDeepSeekV3 };
+// The pattern each stage equals is below or beside its scanner in pretokenizer.cpp.
+enum class SplitStage : uint8_t {
+  kGpt2,
+  kQwen2,
+  kLlama3,
+  kDigit,
+  kDigitRun,
+  kThreeDigits,
+  kHanKana,
+  kDeepSeekV3,
+  kLineBreak,
+  kTrailingSpaces,
+  kDeepSeekV2Word,
+  kDeepSeekV2Punctuation,
+  kDeepSeekV2Han,
+};
+
+// Patterns that are scanned as they are written: runs of a class of characters, maybe after one space.
+inline constexpr std::string_view kHanKanaPattern = "[一-龥぀-ゟ゠-ヿ]+";
+inline constexpr std::string_view kDeepSeekV2WordPattern =  // letters with a case
+    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆ"
+    "Έ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷ"
+    "ᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐ"
+    "ῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄ"
+    "Ⰰ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ"
+    "𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+";
+inline constexpr std::string_view kDeepSeekV2PunctuationPattern = "\\s?[!-/:-~！-／：-～‘-‟　-。]+";
+inline constexpr std::string_view kDeepSeekV2HanPattern = "[一-龥ࠀ-一가-퟿]+";
 
 struct Piece {
   size_t begin;

@@ -34,6 +34,9 @@ std::vector<KnownPre> known_pres() {
   const std::vector<SplitStage> llama3{SplitStage::kLlama3};
   const std::vector<SplitStage> qwen2{SplitStage::kQwen2};
   const std::vector<SplitStage> deepseek_v3{SplitStage::kThreeDigits, SplitStage::kHanKana, SplitStage::kDeepSeekV3};
+  const std::vector<SplitStage> deepseek_v2{
+      SplitStage::kLineBreak,      SplitStage::kDeepSeekV2Word, SplitStage::kDeepSeekV2Punctuation,
+      SplitStage::kTrailingSpaces, SplitStage::kDeepSeekV2Han,  SplitStage::kDigit};
   const std::vector<SplitStage> gpt2{SplitStage::kGpt2};
   const std::vector<SplitStage> digits_gpt2{SplitStage::kDigit, SplitStage::kGpt2};
   return {
@@ -43,6 +46,7 @@ std::vector<KnownPre> known_pres() {
       {"qwen2", qwen2, true},
       {"deepseek-r1-qwen", qwen2},
       {"deepseek-v3", deepseek_v3},
+      {"deepseek-llm", deepseek_v2},
       {"gpt-2", gpt2},
       {"phi-2", gpt2},
       {"smollm", digits_gpt2},

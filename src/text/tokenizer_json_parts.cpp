@@ -87,9 +87,14 @@ constexpr KnownPattern kKnownPatterns[] = {
     {R"(\p{N}{1,3})", SplitStage::kThreeDigits},
     {R"(\p{N}+)", SplitStage::kDigitRun},
     {R"(\p{N})", SplitStage::kDigit},
-    {"[一-龥぀-ゟ゠-ヿ]+", SplitStage::kHanKana},
+    {kHanKanaPattern, SplitStage::kHanKana},
     {R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
      SplitStage::kDeepSeekV3},
+    {R"([\r\n])", SplitStage::kLineBreak},
+    {R"(\s+$)", SplitStage::kTrailingSpaces},
+    {kDeepSeekV2WordPattern, SplitStage::kDeepSeekV2Word},
+    {kDeepSeekV2PunctuationPattern, SplitStage::kDeepSeekV2Punctuation},
+    {kDeepSeekV2HanPattern, SplitStage::kDeepSeekV2Han},
 };
 
 Status apply_split(const json& step, Vocabulary& vocabulary) {

@@ -27,7 +27,7 @@ struct CodePoint {
 };
 
 // `at` must be less than text.size().
-inline CodePoint decode_utf8(std::string_view text, size_t at) {
+constexpr CodePoint decode_utf8(std::string_view text, size_t at) {
   const auto byte = [&](size_t i) -> uint32_t { return static_cast<unsigned char>(text[at + i]); };
   const uint32_t first = byte(0);
   if (first < 0x80) return {static_cast<int32_t>(first), 1};

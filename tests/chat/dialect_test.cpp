@@ -115,6 +115,7 @@ TEST_CASE("golden templates") {
       {"deepseek_r1_distill",
        "<think></think> in prefill drops_spelled drops_field; deepseek_v3 text null several; "
        "<｜Assistant｜>...<｜end▁of▁sentence｜>"},
+      {"deepseek_v2", "Assistant:...<｜end▁of▁sentence｜>"},
       {"deepseek_v3", "deepseek_v3 text null several; <｜Assistant｜>...<｜end▁of▁sentence｜>"},
       {"deepseek_v3_1",
        "<think></think> after variable thinking drops_spelled drops_field; deepseek_v3_1 text null empty several; "

@@ -42,6 +42,17 @@ TEST_CASE("DeepSeek V3") {
   CHECK(split(stages, "$a\xC3\xA9 ++\n") == Words{"$a", "\xC3\xA9", " ++\n"});
 }
 
+TEST_CASE("DeepSeek V2") {
+  const std::vector<SplitStage> stages{
+      SplitStage::kLineBreak,      SplitStage::kDeepSeekV2Word, SplitStage::kDeepSeekV2Punctuation,
+      SplitStage::kTrailingSpaces, SplitStage::kDeepSeekV2Han,  SplitStage::kDigit};
+  CHECK(split(stages, "if (x12  ==  y)\r\n\t中文かな한 3 ʔé  ") == Words{"if", " (", "x", "1", "2", " ", " ==", " ",
+                                                                         " y", ")", "\r", "\n", "\t", "中文かな한", " ",
+                                                                         "3", " ʔ", "é", "  "});
+  CHECK(split({SplitStage::kTrailingSpaces}, "a \n\n b  \nc \t") == Words{"a", " \n", "\n b", "  ", "\nc", " \t"});
+  CHECK(split({SplitStage::kTrailingSpaces}, "a\nb") == Words{"a\nb"});
+}
+
 TEST_CASE("digits") {
   CHECK(split({SplitStage::kDigit}, "a12\xC2\xBD") == Words{"a", "1", "2", "\xC2\xBD"});
   CHECK(split({SplitStage::kDigitRun}, "a12b3") == Words{"a", "12", "b", "3"});
@@ -53,8 +64,10 @@ TEST_CASE("words are the text, whatever its bytes") {
   for (int i = 0; i < 2000; ++i) {
     std::string text(random() % 40, '\0');
     for (char& c : text) c = static_cast<char>(random() % 3 ? random() : "' \n1a"[random() % 5]);
-    for (const auto stage : {SplitStage::kGpt2, SplitStage::kQwen2, SplitStage::kLlama3, SplitStage::kDigit,
-                             SplitStage::kHanKana, SplitStage::kDeepSeekV3}) {
+    for (const auto stage :
+         {SplitStage::kGpt2, SplitStage::kQwen2, SplitStage::kLlama3, SplitStage::kDigit, SplitStage::kHanKana,
+          SplitStage::kDeepSeekV3, SplitStage::kLineBreak, SplitStage::kTrailingSpaces, SplitStage::kDeepSeekV2Word,
+          SplitStage::kDeepSeekV2Punctuation, SplitStage::kDeepSeekV2Han}) {
       std::string joined;
       for (const std::string& word : split({SplitStage::kThreeDigits, stage}, text)) {
         CHECK_FALSE(word.empty());

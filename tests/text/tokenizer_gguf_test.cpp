@@ -72,11 +72,12 @@ TEST_CASE("token types, special ids and flags") {
 
 TEST_CASE("pre-tokenizer names") {
   Parts parts = tiny_parts();
-  for (const char* name : {"llama-bpe", "llama3", "qwen2", "deepseek-r1-qwen", "deepseek-v3", "smollm", "gpt-2"}) {
+  for (const char* name :
+       {"llama-bpe", "llama3", "qwen2", "deepseek-r1-qwen", "deepseek-llm", "deepseek-v3", "smollm", "gpt-2"}) {
     parts.pre = name;
     CHECK(make_gguf(parts).ok());
   }
-  for (const char* name : {"", "default", "falcon", "deepseek-llm"}) {
+  for (const char* name : {"", "default", "falcon", "deepseek-coder"}) {
     parts.pre = name;
     const auto refused = make_gguf(parts);
     CHECK(refused.status().code() == Code::kUnsupported);

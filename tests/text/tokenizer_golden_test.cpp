@@ -1,6 +1,7 @@
 // Kette's tokens against those of Hugging Face tokenizers.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "tests/text/tokenizer_support.h"
@@ -15,7 +16,7 @@ TEST_CASE("encode and decode equal Hugging Face's") {
     CAPTURE(key);
     const Tokenizer& tokenizer = reference_tokenizer(key);
     const auto golden = golden_json("tokenizer/" + key + ".golden.json");
-    REQUIRE(golden["encode"].size() == 257);
+    REQUIRE(golden["encode"].size() >= 257);
     REQUIRE(golden["decode"].size() == 60);
     for (const auto& item : golden["encode"]) {
       const auto text = item["text"].get<std::string>();
@@ -46,7 +47,7 @@ TEST_CASE("rendered chats equal Hugging Face's tokens, however they are cut into
       if (file.path().extension() != ".json") continue;
       const auto chat = nlohmann::json::parse(read_file(file.path()));
       const auto key = chat.value("ids_tokenizer", "");
-      if (key != "deepseek_v3" && key != "qwen3" && key != "llama3_1") continue;
+      if (std::ranges::find(kReferenceTokenizers, key) == std::end(kReferenceTokenizers)) continue;
       const Tokenizer& tokenizer = reference_tokenizer(key);
       for (const auto& item : chat["cases"]) {
         if (!item.contains("ids")) continue;

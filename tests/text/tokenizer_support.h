@@ -15,7 +15,7 @@
 
 namespace kette::test {
 
-inline constexpr const char* kReferenceTokenizers[] = {"deepseek_v3", "qwen3", "llama3_1"};
+inline constexpr const char* kReferenceTokenizers[] = {"deepseek_v2", "deepseek_v3", "qwen3", "llama3_1"};
 
 // The first of the golden folders' files of that name; empty path if none has it.
 inline std::filesystem::path find_golden(const std::string& name) {
