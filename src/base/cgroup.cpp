@@ -2,34 +2,17 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdio>
 #include <optional>
 #include <string_view>
 #include <vector>
+
+#include "base/system_file.h"
 
 namespace kette {
 namespace {
 
 constexpr size_t kMostDepth = 64;  // groups within groups
 constexpr uint64_t kMostCpus = 4096;
-
-std::vector<std::string> lines_of(const std::string& path) {
-  std::vector<std::string> lines;
-  if (std::FILE* f = std::fopen(path.c_str(), "re")) {
-    char text[4096];
-    while (std::fgets(text, sizeof text, f) != nullptr) {
-      lines.emplace_back(text);
-      if (lines.back().ends_with('\n')) lines.back().pop_back();
-    }
-    std::fclose(f);
-  }
-  return lines;
-}
-
-std::string first_line(const std::string& path) {
-  const std::vector<std::string> lines = lines_of(path);
-  return lines.empty() ? std::string() : lines[0];
-}
 
 // The number that `text` begins with; "max" and "-1" are none. Takes it and a space after it off.
 std::optional<uint64_t> take_number(std::string_view& text) {
@@ -47,13 +30,13 @@ uint64_t cpus_of(std::string_view quota_and_period) {
   return std::clamp<uint64_t>(*quota / *period + (*quota % *period != 0 ? 1 : 0), 1, kMostCpus);
 }
 
-// The least of cpus(folder) for the group at `path` below `root` and for those around it. In a container the path may be
+// The least of limit(folder) for the group at `path` below `root` and for those around it. In a container the path may be
 // one that is not shown there: then the container's own, at the root, is what is found.
 template <class F>
-uint64_t least_limit(const std::string& root, std::string path, const F& cpus) {
+uint64_t least_limit(const std::string& root, std::string path, const F& limit) {
   uint64_t least = 0;
   for (size_t depth = 0; depth < kMostDepth; ++depth) {
-    if (const uint64_t n = cpus(root + path); n > 0) least = least == 0 ? n : std::min(least, n);
+    if (const uint64_t n = limit(root + path); n > 0) least = least == 0 ? n : std::min(least, n);
     const size_t cut = path.find_last_of('/');
     if (path.empty() || cut == std::string::npos) break;
     path.resize(cut);
@@ -61,31 +44,50 @@ uint64_t least_limit(const std::string& root, std::string path, const F& cpus) {
   return least;
 }
 
-}  // namespace
-
-uint32_t cgroup_cpus(const std::string& mount, const std::string& membership) {
+// The least of the limits that version 2 and version 1 of a controller set this process: of the groups' folders, 0 where
+// there is none.
+template <class V2, class V1>
+uint64_t least_of(const ControlGroups& groups, const std::string& controller, const V2& limit_v2, const V1& limit_v1) {
   uint64_t least = 0;
-  const auto limit = [&](uint64_t n) {
+  const auto take = [&](uint64_t n) {
     if (n > 0) least = least == 0 ? n : std::min(least, n);
   };
-  const auto cpus_v2 = [](const std::string& folder) { return cpus_of(first_line(folder + "/cpu.max")); };
-  const auto cpus_v1 = [](const std::string& folder) {
-    return cpus_of(first_line(folder + "/cpu.cfs_quota_us") + " " + first_line(folder + "/cpu.cfs_period_us"));
-  };
   // "0::/user.slice" names the group of version 2, "4:cpu,cpuacct:/docker/ab12" one of version 1.
-  std::vector<std::string> groups = lines_of(membership);
-  if (groups.empty()) groups = {"0::/", "1:cpu:/"};
-  for (const std::string& line : groups) {
+  std::vector<std::string> lines = lines_of(groups.membership);
+  if (lines.empty()) lines = {"0::/", "1:" + controller + ":/"};
+  for (const std::string& line : lines) {
     const size_t first = line.find(':'), second = line.find(':', first == std::string::npos ? first : first + 1);
     if (second == std::string::npos) continue;
     const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
     std::string path = line.substr(second + 1);
     if (path.ends_with('/')) path.pop_back();
     if (path.find("/..") != std::string::npos) path.clear();  // outside of what this process is shown
-    if (controllers == ",,") limit(least_limit(mount, path, cpus_v2));
-    if (controllers.find(",cpu,") != std::string::npos) limit(least_limit(mount + "/cpu", path, cpus_v1));
+    if (controllers == ",,") take(least_limit(groups.mount, path, limit_v2));
+    if (controllers.find("," + controller + ",") != std::string::npos)
+      take(least_limit(groups.mount + "/" + controller, path, limit_v1));
   }
-  return static_cast<uint32_t>(least);
+  return least;
+}
+
+}  // namespace
+
+uint32_t cgroup_cpus(const ControlGroups& groups) {
+  const auto v2 = [](const std::string& folder) { return cpus_of(first_line(folder + "/cpu.max")); };
+  const auto v1 = [](const std::string& folder) {
+    return cpus_of(first_line(folder + "/cpu.cfs_quota_us") + " " + first_line(folder + "/cpu.cfs_period_us"));
+  };
+  return static_cast<uint32_t>(least_of(groups, "cpu", v2, v1));
+}
+
+uint64_t cgroup_memory(const ControlGroups& groups) {
+  const auto bytes_in = [](const std::string& path) {
+    const std::string line = first_line(path);
+    std::string_view text = line;
+    return take_number(text).value_or(0);
+  };
+  return least_of(
+      groups, "memory", [&](const std::string& folder) { return bytes_in(folder + "/memory.max"); },
+      [&](const std::string& folder) { return bytes_in(folder + "/memory.limit_in_bytes"); });
 }
 
 }  // namespace kette

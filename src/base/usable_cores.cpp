@@ -2,27 +2,16 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/cgroup.h"
+#include "base/system_file.h"
 #include "base/thread_pool.h"
 
 namespace kette {
 namespace {
-
-// The first line of a small system file; empty if it cannot be read.
-std::string first_line(const std::string& path) {
-  std::string line;
-  if (std::FILE* f = std::fopen(path.c_str(), "re")) {
-    char text[256];
-    if (std::fgets(text, sizeof text, f) != nullptr) line = text;
-    std::fclose(f);
-  }
-  return line;
-}
 
 // The CPUs of `cpus` that this process may use, by number.
 std::vector<int> usable(const CpuMask& cpus) {

@@ -1,4 +1,4 @@
-// The CPU quota of a control group, in folders laid out as the system shows them.
+// The limits of a control group, in folders laid out as the system shows them.
 #include "base/cgroup.h"
 
 #include <doctest/doctest.h>
@@ -15,7 +15,9 @@ struct Groups {
     std::filesystem::create_directories(path.parent_path());
     write_file(path, text);
   }
-  uint32_t cpus() const { return cgroup_cpus(folder.path.string(), (folder.path / "membership").string()); }
+  ControlGroups groups() const { return {folder.path.string(), (folder.path / "membership").string()}; }
+  uint32_t cpus() const { return cgroup_cpus(groups()); }
+  uint64_t memory() const { return cgroup_memory(groups()); }
 };
 
 }  // namespace
@@ -32,6 +34,14 @@ TEST_CASE("version 2: the least of a group and those around it") {
   CHECK(g.cpus() == 2);
   g.write("cpu.max", "1000 100000\n");
   CHECK(g.cpus() == 1);
+
+  CHECK(g.memory() == 0);
+  g.write("user.slice/app.service/memory.max", "max\n");
+  CHECK(g.memory() == 0);
+  g.write("user.slice/memory.max", "5368709120\n");
+  CHECK(g.memory() == 5368709120);
+  g.write("user.slice/app.service/memory.max", "2147483648\n");
+  CHECK(g.memory() == 2147483648);
 }
 
 TEST_CASE("version 2 in a container, which sees its own group as the root") {
@@ -47,7 +57,7 @@ TEST_CASE("version 2 in a container, which sees its own group as the root") {
 
 TEST_CASE("version 1, beside other controllers") {
   Groups g;
-  g.write("membership", "9:name=systemd:/\n4:cpu,cpuacct:/docker/ab12\n3:cpuset:/\n0::/\n");
+  g.write("membership", "9:name=systemd:/\n5:memory:/docker/ab12\n4:cpu,cpuacct:/docker/ab12\n3:cpuset:/\n0::/\n");
   g.write("cpu/docker/ab12/cpu.cfs_quota_us", "-1\n");
   g.write("cpu/docker/ab12/cpu.cfs_period_us", "100000\n");
   CHECK(g.cpus() == 0);
@@ -56,6 +66,12 @@ TEST_CASE("version 1, beside other controllers") {
   g.write("cpu/cpu.cfs_quota_us", "200000\n");
   g.write("cpu/cpu.cfs_period_us", "100000\n");
   CHECK(g.cpus() == 2);
+
+  CHECK(g.memory() == 0);
+  g.write("memory/memory.limit_in_bytes", "9223372036854771712\n");  // how version 1 says none
+  CHECK(g.memory() == 9223372036854771712u);
+  g.write("memory/docker/ab12/memory.limit_in_bytes", "1073741824\n");
+  CHECK(g.memory() == 1073741824);
 }
 
 TEST_CASE("what is not as expected is no limit") {
@@ -65,6 +81,11 @@ TEST_CASE("what is not as expected is no limit") {
     g.write("cpu.max", text);
     CAPTURE(text);
     CHECK(g.cpus() == 0);
+  }
+  for (const char* text : {"", "x", "max", "99999999999999999999999", "-5"}) {
+    g.write("memory.max", text);
+    CAPTURE(text);
+    CHECK(g.memory() == 0);
   }
   g.write("cpu.max", "18446744073709551615 1");
   CHECK(g.cpus() == 4096);
