@@ -38,6 +38,29 @@ class BrgemmPanel final : public PanelMultiply {
   size_t scratch_bytes() const override { return kScratchBytes; }
 
   Status multiply(const PanelArgs& args) override {
+    try {
+      return multiply_blocks(args);
+    } catch (...) {  // no memory, here or in oneDNN; tasks do not throw
+      return Status(Code::kOutOfMemory, {});
+    }
+  }
+
+  void leave_thread() override { dnnl_brgemm_release_hw_context(); }
+
+  Result<const dnnl_brgemm*> find(const Shape& shape) {
+    {
+      const std::shared_lock lock(mutex_);
+      if (const auto it = kernels_.find(shape); it != kernels_.end()) return it->second.get();
+    }
+    const std::unique_lock lock(mutex_);
+    if (const auto it = kernels_.find(shape); it != kernels_.end()) return it->second.get();
+    if (kernels_.size() >= kCacheCap) return error(Code::kBudget, "more than {} generated matmul kernels", kCacheCap);
+    KETTE_ASSIGN(Brgemm made, generate(shape));
+    return kernels_.emplace(shape, std::move(made)).first->second.get();
+  }
+
+ private:
+  Status multiply_blocks(const PanelArgs& args) {
     const size_t element = type_ == PanelType::kBf16 ? 2 : 4;
     const std::byte* a = args.a;
     float* c = args.c;
@@ -58,21 +81,6 @@ class BrgemmPanel final : public PanelMultiply {
     return {};
   }
 
-  void leave_thread() override { dnnl_brgemm_release_hw_context(); }
-
-  Result<const dnnl_brgemm*> find(const Shape& shape) {
-    {
-      const std::shared_lock lock(mutex_);
-      if (const auto it = kernels_.find(shape); it != kernels_.end()) return it->second.get();
-    }
-    const std::unique_lock lock(mutex_);
-    if (const auto it = kernels_.find(shape); it != kernels_.end()) return it->second.get();
-    if (kernels_.size() >= kCacheCap) return error(Code::kBudget, "more than {} generated matmul kernels", kCacheCap);
-    KETTE_ASSIGN(Brgemm made, generate(shape));
-    return kernels_.emplace(shape, std::move(made)).first->second.get();
-  }
-
- private:
   Result<Brgemm> generate(const Shape& s) const {
     const dnnl_data_type_t type = type_ == PanelType::kBf16 ? dnnl_bf16 : dnnl_f32;
     const auto dim = [](size_t n) { return static_cast<dnnl_dim_t>(n); };
