@@ -1,6 +1,6 @@
-// What a kernel is: plain functions over plain pointers. The only header (beside <immintrin.h> and C's) that files in
-// ISA folders include: nothing here may be an inline or template function, or the linker could keep a copy compiled
-// for an instruction set that the CPU at hand does not have.
+// What a kernel is: plain functions over plain pointers. The only header from outside that files in ISA folders include,
+// beside <immintrin.h>, C's, and code that they share without linkage: nothing here may be an inline or template function,
+// or the linker could keep a copy compiled for an instruction set that the CPU at hand does not have.
 #pragma once
 
 #include <stddef.h>
@@ -161,7 +161,8 @@ struct VectorKernels {
   // (x[2i], x[2i + 1]).
   void (*rotate_half)(float* x, const float* cos, const float* sin, size_t half);
   void (*rotate_interleaved)(float* x, const float* cos, const float* sin, size_t half);
-  // The integer form of an activation; n is a multiple of 32. Not-a-number in, any number out, never a trap.
+  // The integer form of an activation; n is a multiple of 32. Of 32 numbers of which one is not a number the scale is none
+  // either.
   void (*quantize)(const float* x, size_t n, int8_t* q, float* scale, float* sum16);
   // Narrow to half or bfloat16, rounding to nearest even.
   void (*to_f16)(const float* x, size_t n, uint16_t* y);

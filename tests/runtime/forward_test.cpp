@@ -3,6 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+
+#include "support/folder.h"
+#include "support/gguf_writer.h"
 #include "support/memory.h"
 
 using namespace kette;
@@ -75,5 +79,25 @@ TEST_CASE("in fast mode so many rows as are few do not depend on each other") {
   for (const std::string& path : {llama_path(), latent_path(), module_path()}) {
     CAPTURE(path);
     check(*open_model(path, nn::Mode::kFast, 2), {{9, 1, 1}, {300, 1, 1}, {70, 4, 4}, {20, 2, 1}});
+  }
+}
+
+TEST_CASE("a weight that is no number is seen in the logits, in every mode and for any rows") {
+  const Folder folder;
+  for (const std::string& path : {llama_path(), latent_path()}) {
+    CAPTURE(path);
+    std::string bytes = read_file(path);
+    const Gguf gguf = value(open_gguf(bytes));
+    const GgufTensor* damaged = gguf.find("blk.0.attn_output.weight");
+    REQUIRE(damaged != nullptr);
+    bytes.replace(damaged->offset, 2, "\x00\x7c", 2);  // the first block's scale: infinite
+    write_file(folder / "damaged.gguf", bytes);
+    for (const nn::Mode mode : {nn::Mode::kExact, nn::Mode::kDeterministic, nn::Mode::kFast})
+      for (const size_t rows : {1, 3, 17, 80}) {
+        CAPTURE(static_cast<int>(mode));
+        CAPTURE(rows);
+        const auto loaded = open_model(folder / "damaged.gguf", mode);
+        for (const float logit : run(*loaded, {{0, rows, 1}}, 7, false)) CHECK_FALSE(std::isfinite(logit));
+      }
   }
 }

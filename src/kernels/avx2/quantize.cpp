@@ -11,6 +11,14 @@ __m256i round8(__m256 x, __m256 factor) {
   return _mm256_cvtps_epi32(_mm256_min_ps(bounded, _mm256_set1_ps(127.0f)));
 }
 
+// Floats that are not negative are in the order of their bits, and not a number is above them all.
+float largest_float(__m256i v) {
+  __m128i s = _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  s = _mm_max_epi32(s, _mm_shuffle_epi32(s, _MM_SHUFFLE(1, 0, 3, 2)));
+  s = _mm_max_epi32(s, _mm_shuffle_epi32(s, _MM_SHUFFLE(2, 3, 0, 1)));
+  return _mm_cvtss_f32(_mm_castsi128_ps(s));
+}
+
 float sum_of(__m256i a, __m256i b) {
   const __m256i v = _mm256_add_epi32(a, b);
   __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
@@ -22,17 +30,18 @@ float sum_of(__m256i a, __m256i b) {
 }  // namespace
 
 void quantize(const float* x, size_t n, int8_t* q, float* scale, float* sum16) {
-  const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
+  const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
   for (size_t block = 0; block < n / 32; ++block, x += 32, q += 32) {
-    __m256 v[4], most = _mm256_setzero_ps();
+    __m256 v[4];
+    __m256i most = _mm256_setzero_si256();
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; ++i) {
       v[i] = _mm256_loadu_ps(x + 8 * i);
-      most = _mm256_max_ps(_mm256_and_ps(v[i], magnitude), most);  // the second where the first is not a number
+      most = _mm256_max_epi32(_mm256_and_si256(_mm256_castps_si256(v[i]), magnitude), most);
     }
-    const float largest = largest_of(most);
+    const float largest = largest_float(most);
     const bool tiny = largest < 0x1p-120f;
-    const __m256 factor = _mm256_set1_ps(tiny ? 0.0f : 127.0f / largest);
+    const __m256 factor = _mm256_set1_ps(largest >= 0x1p-120f ? 127.0f / largest : 0.0f);
     scale[block] = tiny ? 0.0f : largest / 127.0f;
     const __m256i q0 = round8(v[0], factor), q1 = round8(v[1], factor);
     const __m256i q2 = round8(v[2], factor), q3 = round8(v[3], factor);

@@ -36,16 +36,15 @@ inline __attribute__((always_inline)) Block to_integers(const float* x, size_t n
       const size_t at = kGroup * g + 16 * h;
       number[h][g] = n >= kBlock ? _mm512_loadu_ps(x + at) : _mm512_maskz_loadu_ps(first(n > at ? n - at : 0), x + at);
     }
-    // The second operand is returned where the first is not a number.
     const __m512 a = _mm512_abs_ps(number[0][g]), b = _mm512_abs_ps(number[1][g]);
-    largest[g] = _mm512_castps_si512(_mm512_max_ps(a, _mm512_max_ps(b, _mm512_setzero_ps())));
+    largest[g] = _mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b));
   }
-  // Floats that are not negative are in the order of their bits.
+  // Floats that are not negative are in the order of their bits, and not a number is above them all.
   const __m256 most = _mm256_castsi256_ps(fold(largest, [](__m512i a, __m512i b) { return _mm512_max_epi32(a, b); }));
-  const __mmask8 some = _mm256_cmp_ps_mask(most, _mm256_set1_ps(0x1p-120f), _CMP_GE_OQ);
-  const __m256 factor = _mm256_maskz_div_ps(some, _mm256_set1_ps(127.0f), most);
+  const __m256 least = _mm256_set1_ps(0x1p-120f), bound = _mm256_set1_ps(127.0f);
+  const __m256 factor = _mm256_maskz_div_ps(_mm256_cmp_ps_mask(most, least, _CMP_GE_OQ), bound, most);
   Block out;
-  out.scale = _mm256_maskz_div_ps(some, most, _mm256_set1_ps(127.0f));
+  out.scale = _mm256_maskz_div_ps(_mm256_cmp_ps_mask(most, least, _CMP_NLT_UQ), most, bound);
 #pragma GCC unroll 8
   for (size_t g = 0; g < kGroups; ++g) {
     const __m512 f = _mm512_permutexvar_ps(_mm512_set1_epi32(static_cast<int>(g)), _mm512_castps256_ps512(factor));
@@ -83,8 +82,9 @@ void to_int(const float* x, size_t n, IntNumbers* y) {
     _mm512_storeu_si512(y->start_32, _mm512_sub_epi32(_mm512_set1_epi32(1), _mm512_slli_epi32(halves, 5)));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(y->start_128),
                         _mm256_sub_epi32(_mm256_set1_epi32(8), _mm256_slli_epi32(whole, 7)));
-    const float largest = _mm512_mask_reduce_max_ps(0xff, _mm512_castps256_ps512(block.scale));
-    const __m256 most = _mm256_set1_ps(largest);
+    const int bits = _mm512_mask_reduce_max_epi32(0xff, _mm512_castsi256_si512(_mm256_castps_si256(block.scale)));
+    const __m256 most = _mm256_castsi256_ps(_mm256_set1_epi32(bits));
+    const float largest = _mm256_cvtss_f32(most);
     y->scale = largest * (32768.0f / 32767.0f);
     const __mmask8 less = _mm256_cmp_ps_mask(block.scale, most, _CMP_LT_OQ);
     const __m256i all = _mm256_set1_epi32(largest > 0 ? 32767 : 0);

@@ -38,14 +38,17 @@ void rotate_interleaved(float* x, const float* cos, const float* sin, size_t hal
   for (size_t i = 0; i < half; ++i) rotate(x + 2 * i, x + 2 * i + 1, cos[i], sin[i]);
 }
 
+// The larger one; not a number where one of them is none.
+float larger(float a, float b) { return a > b || a != a ? a : b; }
+
 // q = round(x * 127 / largest). Below 2^-120 there is no such factor in a float, and all count as zero. -> the scale
 float to_bytes(const float* x, size_t n, int8_t* q) {
   float largest = 0;
-  for (size_t i = 0; i < n; ++i) largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
+  for (size_t i = 0; i < n; ++i) largest = larger(largest, fabsf(x[i]));
   const bool tiny = largest < 0x1p-120f;
-  const float factor = tiny ? 0.0f : 127.0f / largest;
+  const float factor = largest >= 0x1p-120f ? 127.0f / largest : 0.0f;
   for (size_t i = 0; i < n; ++i) {
-    const float scaled = x[i] * factor;  // not a number where x is not finite
+    const float scaled = x[i] * factor;  // not a number where x is not finite; all else is 0 then
     q[i] = static_cast<int8_t>(scaled >= 127.0f ? 127 : scaled >= -127.0f ? lrintf(scaled) : -127);
   }
   return tiny ? 0.0f : largest / 127.0f;
@@ -84,7 +87,7 @@ void to_int(const float* x, size_t n, IntNumbers* y) {
     for (size_t g = 0; g < kGroups && block + 32 * g < n; ++g) {
       const size_t left = n - block - 32 * g;
       scale[g] = to_bytes(x + block + 32 * g, left < 32 ? left : 32, q + 32 * g);
-      largest = scale[g] > largest ? scale[g] : largest;
+      largest = larger(largest, scale[g]);
     }
     y->scale = largest * (32768.0f / 32767.0f);
     for (size_t g = 0; g < kGroups; ++g) {
