@@ -14,11 +14,6 @@ namespace {
 // cheaper from rows * (positions + kRowCost) = kExpandRows * positions on.
 constexpr size_t kExpandRows = 140, kRowCost = 256;
 constexpr size_t kLeastExpandRows = 16;
-// The absorbed form takes rows in stretches of about so many (token, head) pairs, which bounds its scratch.
-constexpr size_t kAbsorbedPairs = 4096;
-// The expanded form rebuilds keys and values of so many heads and cached positions at a time.
-constexpr size_t kExpandHeads = 16, kExpandPositions = 512;
-constexpr size_t kExpandedRows = 64;  // rows of a task
 static_assert(kExpandPositions % KETTE_KV_PAGE == 0);
 
 }  // namespace
@@ -156,7 +151,7 @@ void MlaAttention::attend_expanded(Step& step, const Sequence& s, size_t layer, 
                                    const Tensor& heads) const {
   const Arena::Mark mark(step.arena);
   const size_t width = head_dim() + v_head_dim;
-  const size_t group = std::min(kExpandHeads, num_heads), blocks = (s.rows + kExpandedRows - 1) / kExpandedRows;
+  const size_t group = std::min(kExpandHeads, num_heads), blocks = (s.rows + kExpandedTaskRows - 1) / kExpandedTaskRows;
   const Tensor latents = step.arena.tensor(kExpandPositions, kv_lora_rank);
   const Tensor expanded = step.arena.tensor(kExpandPositions, group * width);
   const std::byte* pages[kExpandPositions / KETTE_KV_PAGE];
@@ -168,9 +163,9 @@ void MlaAttention::attend_expanded(Step& step, const Sequence& s, size_t layer, 
   auto* parts = step.arena.take<Partial>(step.executor.width());
   auto** scratch = step.arena.take<float*>(step.executor.width());
   for (uint32_t i = 0; i < step.executor.width(); ++i) {
-    parts[i] = {step.arena.take<float>(kExpandedRows * v_head_dim), step.arena.take<float>(kExpandedRows),
-                step.arena.take<float>(kExpandedRows)};
-    scratch[i] = step.arena.take<float>(KETTE_ATTEND_SCRATCH(head_dim(), v_head_dim, kExpandedRows));
+    parts[i] = {step.arena.take<float>(kExpandedTaskRows * v_head_dim), step.arena.take<float>(kExpandedTaskRows),
+                step.arena.take<float>(kExpandedTaskRows)};
+    scratch[i] = step.arena.take<float>(KETTE_ATTEND_SCRATCH(head_dim(), v_head_dim, kExpandedTaskRows));
   }
   const size_t positions = s.first_position + s.rows;
   for (size_t from = 0; from < positions; from += kExpandPositions) {
@@ -183,9 +178,9 @@ void MlaAttention::attend_expanded(Step& step, const Sequence& s, size_t layer, 
       const size_t head_count = std::min(group, num_heads - first_head);
       expand(step, latents.slice(0, n), *s.kv, layer, from, first_head, head_count, expanded.slice(0, n));
       step.executor.parallel_for(static_cast<uint32_t>(blocks * head_count), [&](uint32_t i, uint32_t worker) {
-        const size_t h = i % head_count, first = (blocks - 1 - i / head_count) * kExpandedRows;
-        const size_t rows = std::min(kExpandedRows, s.rows - first);
-        uint32_t visible[kExpandedRows];
+        const size_t h = i % head_count, first = (blocks - 1 - i / head_count) * kExpandedTaskRows;
+        const size_t rows = std::min(kExpandedTaskRows, s.rows - first);
+        uint32_t visible[kExpandedTaskRows];
         for (size_t r = 0; r < rows; ++r) {
           const size_t sees = s.first_position + first + r + 1;
           visible[r] = static_cast<uint32_t>(sees <= from ? 0 : std::min(sees - from, n));

@@ -19,6 +19,12 @@ namespace kette::nn {
 // a prompt is cut), expanded for many rows in fast mode.
 enum class MlaForm { kChosen, kAbsorbed, kExpanded };
 
+// The absorbed form takes rows in stretches of about so many (token, head) pairs, which bounds its scratch.
+inline constexpr size_t kAbsorbedPairs = 4096;
+// The expanded form rebuilds keys and values of so many heads and cached positions at a time.
+inline constexpr size_t kExpandHeads = 16, kExpandPositions = 512;
+inline constexpr size_t kExpandedTaskRows = 64;
+
 struct MlaAttention {
   struct QueryLatent {
     Linear q_a_proj;  // [q_lora_rank, hidden_size]

@@ -9,9 +9,7 @@
 namespace kette::nn {
 namespace {
 
-constexpr size_t kMostRows = 48;  // of a task: whole tiles of the kernels, and its sums fit in L2
-constexpr size_t kLeastRows = 8;
-constexpr size_t kMostPartialBytes = size_t{64} << 20;  // kept in all when the spans of a row go to different tasks
+constexpr size_t kLeastRows = 8;  // of a task
 
 static_assert(kSpan % KETTE_KV_PAGE == 0);
 
@@ -66,7 +64,7 @@ Cut cut(Step& step, const SpanAttend& a, size_t sequences) {
   const size_t partial_bytes = c.spans * c.heads * c.rows * (a.value_dim + 2) * sizeof(float);
   c.share = c.spans > 1 && whole < wanted && !even && partial_bytes <= kMostPartialBytes / sequences;
   const size_t pieces = c.heads * c.rows * (c.share ? c.spans : 1);
-  c.block = std::clamp((pieces / wanted + kLeastRows - 1) / kLeastRows * kLeastRows, kLeastRows, kMostRows);
+  c.block = std::clamp((pieces / wanted + kLeastRows - 1) / kLeastRows * kLeastRows, kLeastRows, kSpanTaskRows);
   c.blocks = (c.rows + c.block - 1) / c.block;
   c.tasks = c.heads * c.blocks * (c.share ? c.spans : 1);
   if (c.share) {
@@ -76,7 +74,7 @@ Cut cut(Step& step, const SpanAttend& a, size_t sequences) {
   return c;
 }
 
-// One thread's scratch for up to kMostRows rows of any of the sequences.
+// One thread's scratch for up to kSpanTaskRows rows of any of the sequences.
 struct Worker {
   float *attend, *query;
   Partial whole, part;

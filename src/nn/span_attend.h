@@ -10,7 +10,9 @@
 
 namespace kette::nn {
 
-inline constexpr size_t kSpan = 256;  // positions; a multiple of KETTE_KV_PAGE
+inline constexpr size_t kSpan = 256;         // positions; a multiple of KETTE_KV_PAGE
+inline constexpr size_t kSpanTaskRows = 48;  // at most: whole tiles of the kernels, and its sums fit in L2
+inline constexpr size_t kMostPartialBytes = size_t{64} << 20;  // kept in all when a row's spans go to different tasks
 
 // A part of a softmax's sums: what AttendArgs leaves in out, largest and sum.
 struct Partial {

@@ -6,6 +6,8 @@
 
 #include "base/checked.h"
 #include "nn/linear.h"
+#include "nn/mla_attention.h"
+#include "nn/span_attend.h"
 #include "runtime/forward.h"
 
 namespace kette {
@@ -97,20 +99,20 @@ uint64_t row_bytes(const Sizes& s) {
   return sum({product({3 * kFloat, s.hidden}), attention, std::max(mlp, moe), product({kFloat, s.head_dim})});
 }
 
-// What attention takes whatever the rows are; the bounds are those of nn/span_attend and nn/mla_attention.
+// What attention takes whatever the rows are.
 uint64_t attention_bytes(const Sizes& s, uint64_t context, uint64_t threads) {
-  constexpr uint64_t kSpan = 256, kTaskRows = 64, kMostPartial = 64 << 20;
+  constexpr uint64_t kTaskRows = std::max(nn::kSpanTaskRows, nn::kExpandedTaskRows);
   const uint64_t key = s.latent > 0 ? sum({s.latent, s.rope}) : s.head_dim, value = s.latent > 0 ? s.latent : key;
-  const uint64_t partial = product({context / kSpan + 1, std::max(s.heads, 16 * threads), sum({value, 2}), 4});
+  const uint64_t partial = product({context / nn::kSpan + 1, std::max(s.heads, 16 * threads), sum({value, 2}), 4});
   const uint64_t worker = product(
       {4, sum({KETTE_ATTEND_SCRATCH(key, value, kTaskRows), product({kTaskRows, sum({key, value, value, 8})})})});
-  const uint64_t spans = sum({std::min(partial, kMostPartial), product({threads, worker})});
+  const uint64_t spans = sum({std::min<uint64_t>(partial, nn::kMostPartialBytes), product({threads, worker})});
   if (s.latent == 0) return spans;
-  constexpr uint64_t kPairs = 4096, kPositions = 512, kHeads = 16;
   const uint64_t head = sum({s.nope, s.rope, s.value});
-  const uint64_t absorbed = product({sum({kPairs, s.heads}), 8, sum({key, s.latent, s.nope})});
-  const uint64_t expanded = sum({product({kPositions, 4, sum({s.latent, s.latent, product({kHeads, head})})}),
-                                 product({s.heads, Forward::kMaxRows, 8}), product({threads, 4, kTaskRows, head})});
+  const uint64_t absorbed = product({sum({nn::kAbsorbedPairs, s.heads}), 8, sum({key, s.latent, s.nope})});
+  const uint64_t expanded =
+      sum({product({nn::kExpandPositions, 4, sum({s.latent, s.latent, product({nn::kExpandHeads, head})})}),
+           product({s.heads, Forward::kMaxRows, 8}), product({threads, 4, kTaskRows, head})});
   return sum({std::max(absorbed, expanded), spans});
 }
 
@@ -137,7 +139,7 @@ uint64_t turned_bytes(const Checkpoint& checkpoint, nn::Mode mode) {
   const Sizes s(checkpoint);
   for (const CheckpointTensor& t : checkpoint.tensors()) {
     const bool whole = t.name.ends_with(".kv_b_proj.weight"), split = t.name.ends_with(".k_b_proj.weight");
-    if ((!whole && !split) || !is_read(checkpoint, t) || (split && mode == nn::Mode::kDeterministic)) continue;
+    if ((!whole && !split) || !is_read(checkpoint, t) || (split && mode != nn::Mode::kFast)) continue;
     const uint64_t number = mode == nn::Mode::kExact || t.type->name == "f32" ? 4 : 2;
     bytes = sum({bytes, product({s.heads, s.nope, s.latent, number})});
   }
