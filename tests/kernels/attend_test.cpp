@@ -22,13 +22,14 @@ struct Type {
   KvType type;
   const Format* format;
 };
+constexpr KvType kOtherType = static_cast<KvType>(1000);
 std::vector<Type> types() {
   return {
 #define KETTE_KV_TYPE(type, format) {KvType::type, find_format(#format)},
 #include "kernels/kv_types.inc"
 #undef KETTE_KV_TYPE
-      {static_cast<KvType>(1000), find_format("q5_1")},
-      {static_cast<KvType>(1000), find_format("bf16")},
+      {kOtherType, find_format("q5_1")},
+      {kOtherType, find_format("bf16")},
   };
 }
 
@@ -171,13 +172,16 @@ struct Problem {
 };
 
 void check_values(const AttendRow& row, const Problem& p, const std::vector<float>& out) {
+  // Types that go through decoders are attended to in float.
+  const bool rounds = row.rounds && p.type.type != kOtherType;
+  const auto rounded = [&](float x) { return static_cast<double>(rounds ? bf16_to_float(float_to_bf16(x)) : x); };
   for (size_t r = 0; r < p.rows; ++r) {
     std::vector<double> weight(p.visible[r]);
     double largest = -INFINITY, sum = 0, magnitude = 0;
     for (size_t t = 0; t < weight.size(); ++t) {
       double terms = 0;
       for (size_t d = 0; d < p.key_dim; ++d) {
-        const double term = static_cast<double>(p.q[r * p.q_stride + d]) * static_cast<double>(p.key_of(t, d));
+        const double term = rounded(p.q[r * p.q_stride + d]) * rounded(p.key_of(t, d));
         weight[t] += term;
         terms += std::fabs(term);
       }
@@ -187,10 +191,10 @@ void check_values(const AttendRow& row, const Problem& p, const std::vector<floa
     }
     for (double& w : weight) sum += w = std::exp(w - largest);
     // A score errs by key_dim * 2^-24 of the sum of its terms' magnitudes, and so does its weight, relatively; then
-    // come the exponential's 2^-22 and the additions over positions. Two numbers rounded to bfloat16 are off by 2^-8 each.
-    const double rounding = row.rounds ? std::expm1(0x1p-7 * magnitude) + 0x1p-7 : 0;
-    const double relative = rounding + 0x1p-24 * (2 * static_cast<double>(p.key_dim) * magnitude + 16 +
-                                                  2 * static_cast<double>(p.visible[r]));
+    // come the exponential's 2^-22 and the additions over positions. A weight and a value rounded to bfloat16 are off by
+    // 2^-8 at most each.
+    const double relative = (rounds ? 0x1p-7 : 0) + 0x1p-24 * (2 * static_cast<double>(p.key_dim) * magnitude + 16 +
+                                                               2 * static_cast<double>(p.visible[r]));
     for (size_t d = 0; d < p.value_dim; ++d) {
       double expected = 0, terms = 0;
       for (size_t t = 0; t < weight.size(); ++t) {
