@@ -2,7 +2,6 @@
 
 #include <cpuid.h>
 
-#include <array>
 #include <cstdint>
 
 namespace kette {
@@ -27,8 +26,6 @@ uint64_t saved_states() {
 
 constexpr bool bit(uint32_t word, int n) { return (word >> n & 1u) != 0; }
 
-constexpr std::array<std::string_view, 5> kNames = {"ref", "avx2", "avx512", "avx512_bf16", "amx"};
-
 }  // namespace
 
 // Bit numbers: Intel SDM vol. 2A, CPUID leaves 1, 7.0 and 7.1.
@@ -48,14 +45,6 @@ Isa detect_isa() {
   const bool tile_state = (xcr0 & 0x60000) == 0x60000;
   if (tile_state && bit(seven.edx, 22) && bit(seven.edx, 24) && bit(seven.edx, 25)) return Isa::kAmx;
   return Isa::kAvx512Bf16;
-}
-
-std::string_view isa_name(Isa isa) { return kNames[static_cast<size_t>(isa)]; }
-
-std::optional<Isa> parse_isa(std::string_view name) {
-  for (size_t i = 0; i < kNames.size(); ++i)
-    if (kNames[i] == name) return static_cast<Isa>(i);
-  return std::nullopt;
 }
 
 }  // namespace kette

@@ -1,6 +1,8 @@
 // What this CPU can do, as the ladder of instruction sets Kette has kernels for.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <optional>
 #include <string_view>
 
@@ -12,10 +14,17 @@ namespace kette {
 //   kAvx512Bf16  kAvx512 and AVX512_BF16
 //   kAmx      kAvx512Bf16 and AMX tiles bf16, int8 (the matmul asks the operating system for them when first used)
 enum class Isa : int { kRef = 0, kAvx2, kAvx512, kAvx512Bf16, kAmx };
+inline constexpr std::array<std::string_view, 5> kIsaNames = {"ref", "avx2", "avx512", "avx512_bf16", "amx"};
 
 // The best step that this CPU and operating system run.
 Isa detect_isa();
-std::string_view isa_name(Isa isa);  // "ref", "avx2", "avx512", "avx512_bf16", "amx"
-std::optional<Isa> parse_isa(std::string_view name);
+
+constexpr std::string_view isa_name(Isa isa) { return kIsaNames[static_cast<size_t>(isa)]; }
+
+constexpr std::optional<Isa> parse_isa(std::string_view name) {
+  for (size_t i = 0; i < kIsaNames.size(); ++i)
+    if (kIsaNames[i] == name) return static_cast<Isa>(i);
+  return std::nullopt;
+}
 
 }  // namespace kette

@@ -8,15 +8,21 @@
 namespace kette::kernels {
 namespace {
 
-constexpr Isa isa_of(std::string_view name) {
-  return name == "avx2"          ? Isa::kAvx2
-         : name == "avx512"      ? Isa::kAvx512
-         : name == "avx512_bf16" ? Isa::kAvx512Bf16
-         : name == "amx"         ? Isa::kAmx
-                                 : Isa::kRef;
+// The words of the lists; any other does not compile.
+consteval Isa isa_of(std::string_view name) { return parse_isa(name).value(); }
+
+consteval Form form_of(std::string_view name) {
+  if (name == "q8") return Form::kQ8;
+  if (name == "f32") return Form::kF32;
+  throw "no form of activations";
 }
 
-constexpr Form form_of(std::string_view name) { return name == "q8" ? Form::kQ8 : Form::kF32; }
+consteval PanelType panel_type_of(std::string_view name) {
+  if (name == "f32") return PanelType::kF32;
+  if (name == "bf16") return PanelType::kBf16;
+  if (name == "ints") return PanelType::kInts;
+  throw "no type of panels";
+}
 
 struct PanelRow {
   std::string_view name;
@@ -28,10 +34,6 @@ struct PanelRow {
 };
 
 constexpr size_t never = SIZE_MAX;
-
-constexpr PanelType panel_type_of(std::string_view name) {
-  return name == "bf16" ? PanelType::kBf16 : name == "ints" ? PanelType::kInts : PanelType::kF32;
-}
 
 constexpr VectorRow kVectorRows[] = {
 #define KETTE_VECTOR(isa) {#isa, isa_of(#isa), &isa::kVector},

@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kProblemsShown = 8;
 constexpr size_t kMostColumns = 1 << 24;  // far above every model's
+constexpr size_t kMaxHeadDim = 256;       // what attention is tested with
 
 StoredType stored_type(const Format& f) { return {f.name, f.ggml_type, f.block_size, f.block_bytes}; }
 
@@ -136,12 +137,11 @@ nn::Weight Binder::weight_of(const CheckpointTensor& t, size_t rows, size_t cols
   return weight;
 }
 
-// Of weights whose numbers alone say little, the factors lie beside them.
 bool Binder::add_scales(const CheckpointTensor& t, nn::Weight& weight) {
   const std::string scales = t.name + "_scale_inv";
-  if (weight.format->name != "fp8_e4m3") {
+  if (!weight.format->has_tile_scales) {
     require(!has_tensor(scales),
-            fmt::format("{}: scales of weights stored as {}, expected fp8_e4m3", scales, t.type->name));
+            fmt::format("{}: scales of weights stored as {}, which has none", scales, t.type->name));
     return true;
   }
   if (!has_tensor(scales)) {
@@ -300,7 +300,7 @@ GqaSizes bind_gqa_sizes(Binder& b) {
   s.num_key_value_heads =
       b.size("num_key_value_heads", 1, 4096, static_cast<int64_t>(std::max<size_t>(1, s.num_attention_heads)));
   const size_t heads = std::max<size_t>(1, s.num_attention_heads);
-  s.head_dim = b.size("head_dim", 2, nn::kMaxHeadDim, static_cast<int64_t>(std::max<size_t>(1, s.hidden_size / heads)));
+  s.head_dim = b.size("head_dim", 2, kMaxHeadDim, static_cast<int64_t>(std::max<size_t>(1, s.hidden_size / heads)));
   b.require(s.head_dim % 2 == 0, fmt::format("head_dim: {}, expected an even number", s.head_dim));
   b.require(s.num_key_value_heads > 0 && s.num_attention_heads % std::max<size_t>(1, s.num_key_value_heads) == 0,
             fmt::format("num_attention_heads: {}, expected a multiple of num_key_value_heads {}", s.num_attention_heads,

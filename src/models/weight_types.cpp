@@ -6,12 +6,12 @@ namespace kette {
 namespace {
 
 constexpr std::string_view kPartNames[] = {"embedding", "head", "attention", "experts", "mlp"};
-constexpr std::string_view kTypes[] = {"q8_0", "q4_0", "q4_k"};
 
 Result<const Format*> type_of(std::string_view name) {
-  for (const std::string_view type : kTypes)
+  for (const std::string_view type : kWeightTypes)
     if (name == type) return find_format(name);
-  return error(Code::kInvalidArgument, "weight_type: \"{}\", expected q8_0, q4_0 or q4_k", printable(name, 32));
+  return error(Code::kInvalidArgument, "weight_type: \"{}\", expected one of {}", printable(name, 32),
+               fmt::join(kWeightTypes, ", "));
 }
 
 // The first of a type and its substitutes whose blocks divide rows of n numbers.

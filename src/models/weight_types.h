@@ -11,7 +11,9 @@
 
 namespace kette {
 
-// "q8_0", "q4_0" or "q4_k" for the whole model; or a type for each part: "experts=q4_k,attention=q8_0,head=q8_0", where
+inline constexpr std::string_view kWeightTypes[] = {"q8_0", "q4_0", "q4_k"};
+
+// One of them for the whole model; or a type for each part: "experts=q4_k,attention=q8_0,head=q8_0", where
 // what is not named stays as stored.
 //   embedding, head   the token embedding and the output matrix; q8_0 where the whole model gets a 4-bit type, for they
 //                     are looked up and not averaged over. Where one matrix is both, head decides.

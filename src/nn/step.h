@@ -22,8 +22,6 @@ enum class Mode {
   kExact,          // float32 activations
 };
 
-inline constexpr size_t kMaxHeadDim = 256;
-
 // One thread's scratch.
 struct WorkerScratch {
   WorkerScratch(const kernels::Kernels& k, Allocator* allocator);

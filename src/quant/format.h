@@ -22,6 +22,7 @@ struct Format {
   void (*encode)(const float* in, std::byte* blocks, size_t n);
 
   std::string_view safetensors = {};  // dtype in safetensors files: "BF16"; empty: not one of theirs
+  bool has_tile_scales = false;       // numbers say little without the factors of tiles that lie beside them
 
   size_t row_bytes(size_t n) const { return n / block_size * block_bytes; }
 };

@@ -49,6 +49,6 @@ void encode(const float* in, std::byte* blocks, size_t n) {
 
 }  // namespace
 
-const Format format_fp8_e4m3 = {"fp8_e4m3", kNoGgmlFormat, 1, 1, decode, encode, "F8_E4M3"};
+const Format format_fp8_e4m3 = {"fp8_e4m3", kNoGgmlFormat, 1, 1, decode, encode, "F8_E4M3", true};
 
 }  // namespace kette

@@ -159,8 +159,8 @@ Json describe_memory(const Checkpoint& checkpoint, const OpenOptions& options, c
     if (options.memory_budget > 0) plans[name]["within_budget"] = last.all() <= options.memory_budget;
   };
   add("as_stored", {});
-  for (const char* type : {"q8_0", "q4_0", "q4_k"})
-    if (const auto types = WeightTypes::parse(type); types.ok()) add(type, *types);
+  for (const std::string_view type : kWeightTypes)
+    if (const auto types = WeightTypes::parse(type); types.ok()) add(std::string(type), *types);
   if (wanted.any()) add(options.weight_type, wanted);
   Json out = {{"memory_bytes", memory},
               {"context", last.context},

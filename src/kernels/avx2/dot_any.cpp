@@ -1,5 +1,6 @@
 // Weights of any format, decoded to floats in small pieces, times f32 activations.
-#include "kernels/avx2/dot.h"
+#include "kernels/avx2/floats.h"
+#include "kernels/decode_weights.h"
 
 namespace kette::kernels::avx2 {
 namespace {
@@ -19,27 +20,18 @@ __m256 dot_piece(const float* w, const float* x, size_t n) {
   return _mm256_add_ps(_mm256_add_ps(sum[0], sum[1]), _mm256_add_ps(sum[2], sum[3]));
 }
 
-// The factors of a row's tiles, for weights [n] from column k on.
-void scale_tiles(const DotArgs& a, size_t row, size_t k, size_t n, float* weight) {
-  const float* scale = a.tile_scale + (a.first_row + row) / KETTE_TILE * a.tile_stride;
-  for (size_t j = 0; j < n; ++j) weight[j] *= scale[(k + j) / KETTE_TILE];
-}
-
 }  // namespace
 
 void dot_any_few(const DotArgs& a) {
   alignas(32) float weight[kPiece];
   const size_t piece = kPiece / a.block_size * a.block_size;
   for (size_t row = 0; row < a.rows; ++row) {
-    const uint8_t* blocks = a.weight + row * a.row_bytes;
     __m256 sum[kMaxColumns];
     float rest[kMaxColumns] = {};
     for (size_t i = 0; i < a.m; ++i) sum[i] = _mm256_setzero_ps();
     for (size_t k = 0; k < a.k; k += piece) {
       const size_t n = a.k - k < piece ? a.k - k : piece, eights = n / 8 * 8;
-      a.decode(reinterpret_cast<const std::byte*>(blocks), weight, n);
-      if (a.tile_scale != nullptr) scale_tiles(a, row, k, n, weight);
-      blocks += n / a.block_size * a.block_bytes;
+      decode_weights(a, row, k, n, 0, weight);
       for (size_t i = 0; i < a.m; ++i) {
         const float* x = a.x[i].f32 + k;
         sum[i] = _mm256_add_ps(sum[i], dot_piece(weight, x, eights));

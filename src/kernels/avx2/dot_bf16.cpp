@@ -14,9 +14,8 @@ struct Bf16 {
   };
 
   static X activation(const Activation& x) { return {x.f32}; }
-  static __m256 widen(__m128i v) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(v), 16)); }
   static W unpack(const uint8_t* p) {
-    return {{widen(load16(p)), widen(load16(p + 16)), widen(load16(p + 32)), widen(load16(p + 48))}};
+    return {{from_bf16(load16(p)), from_bf16(load16(p + 16)), from_bf16(load16(p + 32)), from_bf16(load16(p + 48))}};
   }
   static __m256 add(const W& w, const X& x, __m256 sum) {
 #pragma GCC unroll 4
@@ -27,6 +26,6 @@ struct Bf16 {
 
 }  // namespace
 
-void dot_bf16_few(const DotArgs& a) { dot_rows<Bf16>(a); }
+void dot_bf16_few(const DotArgs& a) { dot_rows<Lanes, Bf16>(a); }
 
 }  // namespace kette::kernels::avx2

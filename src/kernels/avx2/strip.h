@@ -19,7 +19,6 @@ constexpr size_t kStrip = 8;    // weight rows
 constexpr size_t kGroup = 32;   // weights of a row
 constexpr size_t kPanel = 32;   // weight rows unpacked at once, into the first level of cache
 constexpr size_t kColumns = 4;  // activations multiplied at once
-constexpr size_t kFew = 2;      // up to this many activations read the blocks in place
 
 // A Format says how its blocks become records, one a group of a strip: codes, then floats: the scales [8], then the
 // offsets [kSums][8].

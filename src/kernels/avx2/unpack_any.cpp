@@ -1,5 +1,6 @@
 // Panels of any format: eight rows are decoded to floats in small pieces and transposed.
 #include "kernels/avx2/transpose.h"
+#include "kernels/decode_weights.h"
 
 namespace kette::kernels::avx2 {
 namespace {
@@ -18,14 +19,6 @@ void pack(const float* rows, size_t n, float* panel) {
   }
 }
 
-void decode(const UnpackArgs& a, size_t row, size_t k, size_t n, float* out) {
-  const uint8_t* blocks = a.weight + row * a.row_bytes + k / a.block_size * a.block_bytes;
-  a.decode(reinterpret_cast<const std::byte*>(blocks), out, n);
-  if (a.tile_scale == nullptr) return;
-  const float* scale = a.tile_scale + (a.first_row + row) / KETTE_TILE * a.tile_stride;
-  for (size_t i = 0; i < n; ++i) out[i] *= scale[(a.first_column + k + i) / KETTE_TILE];
-}
-
 }  // namespace
 
 void unpack_any_f32(const UnpackArgs& a) {
@@ -37,7 +30,7 @@ void unpack_any_f32(const UnpackArgs& a) {
       for (size_t r = 0; r < kRows; ++r) {
         float* out = numbers + r * kPiece;
         const size_t some = row + r >= a.rows ? 0 : stored < n ? stored : n;
-        if (some != 0) decode(a, row + r, k, some, out);
+        if (some != 0) decode_weights(a, row + r, k, some, a.first_column, out);
         memset(out + some, 0, (n - some) * sizeof(float));
       }
       pack(numbers, n, static_cast<float*>(a.panel) + k * kWidth + row);

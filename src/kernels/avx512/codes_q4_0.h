@@ -7,7 +7,7 @@ namespace kette::kernels::avx512 {
 namespace {
 
 struct Q4_0 : Nibbles<2> {
-  static constexpr size_t kBlock = 32, kBytes = 18, kParts = 1, kSums = 0, kOffset = 8;
+  static constexpr size_t kBlock = 32, kBytes = 18, kParts = 1, kSums = 0, kOffset = 8, kMostCode = 15;
 
   static void factors(const Rows& rows, float* out) { store(out, low_halves(dwords<false>(rows, 0))); }
 };

@@ -7,7 +7,7 @@ namespace kette::kernels::avx512 {
 namespace {
 
 struct Q4_1 : Nibbles<4> {
-  static constexpr size_t kBlock = 32, kBytes = 20, kParts = 1, kSums = 1, kOffset = 0;
+  static constexpr size_t kBlock = 32, kBytes = 20, kParts = 1, kSums = 1, kOffset = 0, kMostCode = 15;
 
   static void factors(const Rows& rows, float* out) {
     const __m512i d_m = dwords<false>(rows, 0);

@@ -8,7 +8,7 @@ namespace kette::kernels::avx512 {
 namespace {
 
 struct Q4K {
-  static constexpr size_t kBlock = 256, kBytes = 144, kParts = 1, kSums = 1, kOffset = 0;
+  static constexpr size_t kBlock = 256, kBytes = 144, kParts = 1, kSums = 1, kOffset = 0, kMostCode = 15;
 
   // Byte g of each row's dword, times its factor, to group g. (2^23 + byte) * factor - 2^23 * factor: rounded once, as
   // byte * factor is.

@@ -9,7 +9,7 @@ namespace kette::kernels::avx512 {
 namespace {
 
 struct Q6K {
-  static constexpr size_t kBlock = 256, kBytes = 210, kParts = 2, kSums = 0, kOffset = 32;
+  static constexpr size_t kBlock = 256, kBytes = 210, kParts = 2, kSums = 0, kOffset = 32, kMostCode = 63;
 
   static void codes(const Rows& rows, uint8_t* out) {
     for (size_t half = 0; half < 2; ++half) {

@@ -7,7 +7,7 @@ namespace kette::kernels::avx512 {
 namespace {
 
 struct Q8_0 {
-  static constexpr size_t kBlock = 32, kBytes = 34, kParts = 1, kSums = 0, kOffset = 128;
+  static constexpr size_t kBlock = 32, kBytes = 34, kParts = 1, kSums = 0, kOffset = 128, kMostCode = 255;
 
   static __m512i code(__m512i weights) { return _mm512_xor_si512(weights, _mm512_set1_epi8(static_cast<char>(0x80))); }
   static void factors(const Rows& rows, float* out) { store(out, low_halves(dwords<false>(rows, 0))); }

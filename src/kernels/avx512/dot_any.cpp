@@ -1,5 +1,6 @@
 // Weights of any format, decoded to floats in small pieces, times f32 activations.
-#include "kernels/avx512/simd.h"
+#include "kernels/avx512/floats.h"
+#include "kernels/decode_weights.h"
 
 namespace kette::kernels::avx512 {
 namespace {
@@ -16,16 +17,10 @@ __m512 dot_piece(const float* w, const float* x, size_t n) {
       sum[j] = _mm512_fmadd_ps(_mm512_loadu_ps(w + i + 16 * j), _mm512_loadu_ps(x + i + 16 * j), sum[j]);
   }
   for (; i < n; i += 16) {
-    const __mmask16 mask = static_cast<__mmask16>(n - i >= 16 ? 0xffffu : (1u << (n - i)) - 1u);
-    sum[0] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, w + i), _mm512_maskz_loadu_ps(mask, x + i), sum[0]);
+    const __mmask16 some = first(n - i);
+    sum[0] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(some, w + i), _mm512_maskz_loadu_ps(some, x + i), sum[0]);
   }
   return _mm512_add_ps(_mm512_add_ps(sum[0], sum[1]), _mm512_add_ps(sum[2], sum[3]));
-}
-
-// The factors of a row's tiles, for weights [n] from column k on.
-void scale_tiles(const DotArgs& a, size_t row, size_t k, size_t n, float* weight) {
-  const float* scale = a.tile_scale + (a.first_row + row) / KETTE_TILE * a.tile_stride;
-  for (size_t j = 0; j < n; ++j) weight[j] *= scale[(k + j) / KETTE_TILE];
 }
 
 }  // namespace
@@ -34,14 +29,11 @@ void dot_any_few(const DotArgs& a) {
   alignas(64) float weight[kPiece];
   const size_t piece = kPiece / a.block_size * a.block_size;
   for (size_t row = 0; row < a.rows; ++row) {
-    const uint8_t* blocks = a.weight + row * a.row_bytes;
     __m512 sum[kMaxColumns];
     for (size_t i = 0; i < a.m; ++i) sum[i] = _mm512_setzero_ps();
     for (size_t k = 0; k < a.k; k += piece) {
       const size_t n = a.k - k < piece ? a.k - k : piece;
-      a.decode(reinterpret_cast<const std::byte*>(blocks), weight, n);
-      if (a.tile_scale != nullptr) scale_tiles(a, row, k, n, weight);
-      blocks += n / a.block_size * a.block_bytes;
+      decode_weights(a, row, k, n, 0, weight);
       for (size_t i = 0; i < a.m; ++i) sum[i] = _mm512_add_ps(sum[i], dot_piece(weight, a.x[i].f32 + k, n));
     }
     for (size_t i = 0; i < a.m; ++i) a.y[i * a.y_stride + row] = _mm512_reduce_add_ps(sum[i]);

@@ -12,8 +12,7 @@ struct Bf16 {
   using W = X;
 
   static X activation(const Activation& x) { return {{_mm512_loadu_ps(x.f32), _mm512_loadu_ps(x.f32 + 16)}}; }
-  static __m512 widen(__m256i v) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16)); }
-  static W unpack(const uint8_t* p) { return {{widen(load32(p)), widen(load32(p + 32))}}; }
+  static W unpack(const uint8_t* p) { return {{from_bf16(load32(p)), from_bf16(load32(p + 32))}}; }
   static __m512 add(const W& w, const X& x, __m512 sum) {
     return _mm512_fmadd_ps(w.v[1], x.v[1], _mm512_fmadd_ps(w.v[0], x.v[0], sum));
   }
@@ -21,6 +20,6 @@ struct Bf16 {
 
 }  // namespace
 
-void dot_bf16_few(const DotArgs& a) { dot_rows<Bf16>(a); }
+void dot_bf16_few(const DotArgs& a) { dot_rows<Lanes, Bf16>(a); }
 
 }  // namespace kette::kernels::avx512

@@ -20,6 +20,6 @@ struct F16 {
 
 }  // namespace
 
-void dot_f16_few(const DotArgs& a) { dot_rows<F16>(a); }
+void dot_f16_few(const DotArgs& a) { dot_rows<Lanes, F16>(a); }
 
 }  // namespace kette::kernels::avx512

@@ -28,6 +28,7 @@ constexpr size_t kCodes = kGroup * kStrip;  // bytes of a group's codes
 //   kBlock, kBytes        weights and bytes of a block
 //   kParts                scales of a group: 1, or 2 (of its halves)
 //   kSums                 offsets of a group: 0 or 1
+//   kMostCode             the largest code
 //   kOffset               a code means code - kOffset, which the activation's sum makes good, exactly
 //   factors(rows, out)    of one block of each row: [group][scales, kParts, then kSums offsets][row]
 //   codes(rows, out)      [group][four][row][4], unsigned

@@ -1,6 +1,7 @@
 // Panels of any format: sixteen rows are decoded to floats in small pieces and transposed.
 #include "kernels/avx512/floats.h"
 #include "kernels/avx512/transpose.h"
+#include "kernels/decode_weights.h"
 
 namespace kette::kernels::avx512 {
 namespace {
@@ -50,14 +51,6 @@ void pack_bf16(const float* rows, size_t n, uint16_t* panel) {
   }
 }
 
-void decode(const UnpackArgs& a, size_t row, size_t k, size_t n, float* out) {
-  const uint8_t* blocks = a.weight + row * a.row_bytes + k / a.block_size * a.block_bytes;
-  a.decode(reinterpret_cast<const std::byte*>(blocks), out, n);
-  if (a.tile_scale == nullptr) return;
-  const float* scale = a.tile_scale + (a.first_row + row) / KETTE_TILE * a.tile_stride;
-  for (size_t i = 0; i < n; ++i) out[i] *= scale[(a.first_column + k + i) / KETTE_TILE];
-}
-
 // pack(rows, k, n) for each piece of each sixteen rows.
 template <class Pack>
 void unpack(const UnpackArgs& a, const Pack& pack) {
@@ -69,7 +62,7 @@ void unpack(const UnpackArgs& a, const Pack& pack) {
       for (size_t r = 0; r < kRows; ++r) {
         float* out = numbers + r * kPiece;
         const size_t some = row + r >= a.rows ? 0 : stored < n ? stored : n;
-        if (some != 0) decode(a, row + r, k, some, out);
+        if (some != 0) decode_weights(a, row + r, k, some, a.first_column, out);
         memset(out + some, 0, (n - some) * sizeof(float));
       }
       pack(numbers, row, k, n);

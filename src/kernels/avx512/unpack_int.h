@@ -16,7 +16,7 @@ struct ToInt {
   static constexpr size_t kParts = Format::kParts, kShare = kGroup / kParts;
   // What codes are too large by; where that is not the format's, the rest of an offset is kept.
   static constexpr size_t kZero = Format::kSums > 0 ? 8 : Format::kOffset;
-  static_assert(Format::kSums == 0 || Format::kOffset == 0);
+  static_assert((Format::kSums == 0 || Format::kOffset == 0) && Format::kMostCode < 2 * kZero);
   // So many bits less, and the sum of kShare products fits in 16.
   static constexpr int kShift = kShare * kZero == 256 ? 0 : kShare * kZero == 512 ? 1 : 4;
   static_assert(kShare * kZero == (size_t{256} << kShift));

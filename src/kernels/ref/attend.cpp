@@ -1,7 +1,7 @@
 // Softmax attention, one position after the other, with a running maximum.
 #include <math.h>
 
-#include "kernels/ref/vector.h"
+#include "kernels/kernel_table.h"
 
 namespace kette::kernels::ref {
 namespace {

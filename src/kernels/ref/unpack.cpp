@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "base/float_types.h"
-#include "kernels/kernel_table.h"
+#include "kernels/decode_weights.h"
 
 namespace kette::kernels::ref {
 namespace {
@@ -16,14 +16,10 @@ void fill(const UnpackArgs& a, const Put& put) {
   const size_t piece = kPiece / a.block_size * a.block_size, columns = (a.rows + 15) / 16 * 16;
   for (size_t row = 0; row < columns; ++row) {
     const size_t stored = row < a.rows ? a.n : 0;
-    const uint8_t* blocks = a.weight + row * a.row_bytes;
-    for (size_t k = 0; k < stored; k += piece, blocks += piece / a.block_size * a.block_bytes) {
+    for (size_t k = 0; k < stored; k += piece) {
       const size_t n = std::min(piece, stored - k);
-      a.decode(reinterpret_cast<const std::byte*>(blocks), numbers, n);
-      for (size_t i = 0; i < n; ++i) {
-        const size_t tile = (a.first_row + row) / KETTE_TILE * a.tile_stride + (a.first_column + k + i) / KETTE_TILE;
-        put(row, k + i, a.tile_scale == nullptr ? numbers[i] : numbers[i] * a.tile_scale[tile]);
-      }
+      decode_weights(a, row, k, n, a.first_column, numbers);
+      for (size_t i = 0; i < n; ++i) put(row, k + i, numbers[i]);
     }
     for (size_t k = stored; k < a.depth; ++k) put(row, k, 0.0f);
   }

@@ -1,4 +1,4 @@
-// The parts of the reference vector kernels that have a file of their own.
+// Reference kernels that the lists of other instruction sets take too.
 #pragma once
 
 #include "kernels/kernel_table.h"
