@@ -71,7 +71,7 @@ function(kette_onednn_build folder error)
     set(${error} "${source_error}" PARENT_SCOPE)
     return()
   endif()
-  message(STATUS "Kette: building oneDNN once for this compiler (about 4 minutes on 2 cores), then kept in ${kette_cache}")
+  message(STATUS "Kette: building oneDNN once for this compiler (about 5 minutes on 2 cores), then kept in ${kette_cache}")
   set(build "${folder}/build")
   execute_process(
     COMMAND "${CMAKE_COMMAND}" -S "${PROJECT_SOURCE_DIR}/cmake/onednn" -B "${build}" -G "${CMAKE_GENERATOR}"

@@ -21,7 +21,7 @@ size_t Session::most_rows(bool budget) const {
 }
 
 // How many of the `left` tokens the next pass takes. The last pass is never of few rows unless it is the only one: how a
-// prompt is cut then has no effect on the sums.
+// prompt is cut then has no effect on the sums (but in fast mode on the form of latent attention, which goes by the rows).
 size_t Session::rows_of_pass(size_t most, size_t left) const {
   const size_t few = nn::few_rows(loaded_->runtime().kernels);
   if (left <= most) return left;

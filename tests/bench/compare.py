@@ -9,7 +9,7 @@
 
 A case is a shape of make_model.py and a format, or a file; behind it the work (512, 8k, 16k, x8, x16), 512 where
 nothing is said. Engines take turns for --pairs rounds, with the machine's limits measured between all runs. A model that
-is made is deleted after its last run unless --keep. Rows measured again replace those of results/NAME.json, others stay.
+is made, or lay in --models from before, is deleted after its last run unless --keep. Rows measured again replace those of results/NAME.json, others stay.
 """
 
 from __future__ import annotations

@@ -191,11 +191,13 @@ this page; the runs behind each figure are in `tests/bench/results`.
 - **Work** `512`: a prompt of 512 tokens, then 64 decoded one by one. `8k`, `16k`: so many tokens, then 64. `x8`, `x16`: so
   many sessions decode 64 tokens each after 128, and the rate is that of all together.
 - **Figures** with a slash are of what goes in and of what comes out, tokens a second where nothing else is said. Engines take
-  turns, each a process of its own on the same processors; ratios are those of neighbouring runs, their median in bold and
-  their range behind.
+  turns (**pairs**: so many), each a process of its own on the same processors; ratios are those of neighbouring runs, their
+  median in bold and their range behind. Of three settings llama.cpp has the one that is quickest on a short run; long
+  contexts have the first, flash attention with ubatch 512.
 - **Share of P and B**: operations of the model's matrices and of attention, over the multiply-adds that the processor's
   fastest suitable unit does (`tests/bench/limits.cpp`); bytes of the weights that a token needs and of the context's keys and
   values, over the memory's read bandwidth. Both limits are measured before and after every run, and their best slices count.
+- **Of its own 512**: the rate of what comes out over that of one session after 512 tokens.
 - **CPU-seconds** of all processors together, per 1,000 tokens: what an answer costs, whatever the machine's price.
 - Models have published shapes and random weights (`tests/bench/make_model.py`), but for those named by a file.
 """

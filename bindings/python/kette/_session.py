@@ -549,7 +549,7 @@ class Session:
         """Hold what save() wrote instead, and go on as if it had never stopped. .messages stay.
 
         Fails without effect: InvalidArgument if it was saved from another model or kv_type, ContextFull if it has more
-        tokens than this session can hold, Corrupt if it is damaged.
+        tokens than this session can hold, CorruptError if it is damaged.
         """
         self._end_answer()
         call("session_load_file", self._pointer, convert.path(path))

@@ -1,4 +1,4 @@
-/* Kette's C ABI: the one binary boundary. Everything else (C++, Python, Rust) is built on this file.
+/* Kette's C ABI: the one binary boundary. Everything else (the C++ headers, the Python package) is built on this file.
  *
  * Conventions
  *  - Fallible functions return kette_status: KETTE_OK, a benign positive (KETTE_MORE, KETTE_DONE) or a negative
@@ -90,7 +90,10 @@ typedef struct kette_buf kette_buf;         /* bytes owned by the library, freed
 /* ---- 1 version and features [T0] ---- */
 KETTE_API uint32_t kette_version(void);                   /* 0x00MMmmpp of the loaded library */
 KETTE_API const char* kette_build_info(void);             /* static JSON: version, git revision, compiler, oneDNN, ISAs */
-KETTE_API int32_t kette_has_feature(const char* name);    /* 1 or 0; an unknown name is 0 */
+KETTE_API int32_t kette_has_feature(const char* name);    /* 1 or 0; an unknown name is 0. Names: gguf, chat_template,
+                                                             exact, deterministic, fork, vfs, executor, allocator,
+                                                             api_table, grammar, reasoning, tool_calls, logprobs, lora,
+                                                             embeddings, save, scheduler */
 KETTE_API uint32_t kette_struct_size(const char* name);   /* bytes of a public struct, 0 if unknown: a binding's
                                                              check of its mirror */
 /* All functions as a table for hosts that load the library themselves: a static struct kette_api (kette/api.h). NULL if
@@ -262,9 +265,11 @@ KETTE_API void kette_model_ref(kette_model* model);
 KETTE_API void kette_model_unref(kette_model* model);
 /* JSON: architecture, name, parameters, vocab_size, context_length, hidden_size, num_hidden_layers, weight_bytes,
  * file_bytes, tensor_types, isa, mode, has_chat_template, bos_token_id, eos_token_ids; resident_weight_bytes that were
- * read or encoded into memory; prefix_cache_bytes at most, 0 without; memory as planned; with pack_dir also pack: state ("found", "written", "failed", or
- * "not_needed" where nothing is encoded), file, bytes, rejected (why a file that was there was not taken), problem (why
- * it failed). [T1] */
+ * read or encoded into memory; active_parameters; kv_bytes_per_token; num_attention_heads, num_key_value_heads, head_dim;
+ * tokenizer_tokens; generation, as the makers sample it; with a chat template thinking (open and close, its tags;
+ * control and variable, how it is turned on) and tool_calls; prefix_cache_bytes at most, 0 without; memory as planned;
+ * with pack_dir also pack: state ("found", "written", "failed", or "not_needed" where nothing is encoded), file, bytes,
+ * rejected (why a file that was there was not taken), problem (why it failed). [T1] */
 KETTE_API kette_status kette_model_info(const kette_model* model, kette_buf** json, kette_error** err);
 /* A number of kette_model_info by its key, or `fallback`. [T1] */
 KETTE_API int64_t kette_model_get_i64(const kette_model* model, const char* key, int64_t fallback);
@@ -306,7 +311,10 @@ KETTE_API void kette_chat_free(kette_chat* chat);
  *   "gbnf"         llama.cpp's grammar notation, from the rule `root`; left recursion is refused
  *   "json_schema"  a JSON schema: type, properties (written in the order listed), required, additionalProperties, items,
  *                  prefixItems, minItems, maxItems, enum, const, anyOf, oneOf, allOf, $ref within the schema, minLength,
- *                  maxLength, pattern, format, minimum, maximum and their exclusive forms, nullable
+ *                  maxLength, pattern, format, minimum, maximum and their exclusive forms, multipleOf (1 or a power of
+ *                  ten below), nullable, patternProperties, propertyNames, minProperties, maxProperties. Alternatives of
+ *                  oneOf must be told apart by what is written. Where properties are listed, others are written only
+ *                  with additionalProperties
  *   "json"         any JSON value; n is 0
  *   "regex"        a regular expression that the whole answer matches, in ECMAScript's syntax
  * Nothing is ignored in silence: a keyword that would restrict the answer and is not understood is
